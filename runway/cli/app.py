@@ -1,0 +1,113 @@
+"""The entry: parse the arguments, run the command, turn what goes wrong into a block and an exit code.
+
+A command lives in a module of its own and is imported when it is called: ``runway --help`` loads none of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from runway import __version__
+from runway.cli.arguments import Parser, add_arguments, take_overrides
+from runway.cli.blocks import report
+from runway.cli.mode_form import parse_mode_form
+from runway.errors import ConfigError, did_you_mean
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+# command: (module with run(arguments), one line of help, what it takes)
+COMMANDS = {
+    "prepare": ("runway.cli.prepare", "bring the data pipeline up to date", "config"),
+    "train": ("runway.cli.experiments", "prepare, then train a new version of the experiment", "config"),
+    "test": ("runway.cli.experiments", "test the best checkpoint of the latest version", "config"),
+    "eval": ("runway.cli.experiments", "run the evaluation pipeline again on what the test recorded", "config"),
+    "run": ("runway.cli.experiments", "prepare, train and test", "config"),
+    "runs": ("runway.cli.runs", "list the runs, the newest first; --last prints where the last one is", "none"),
+    "translate": ("runway.cli.translate", "translate texts with the model that a test has exported", "run"),
+    "plan": ("runway.cli.prepare", "say what prepare would run, and why", "config"),
+    "config": ("runway.cli.configs", "print the resolved config, or what differs between two", "config"),
+    "ops": ("runway.cli.ops", "list the transforms, ready-made and your own", "none"),
+    "show": ("runway.cli.ops", "print every setting of a transform", "name"),
+    "cache": ("runway.cli.cache", "list, shrink or check the cache", "cache"),
+}
+
+EPILOG = """\
+Overrides follow the config: `runway train C train.batch_size=64 ~train.scheduler meta.logger_enable=[csv]`.
+What the config derives from a value follows it. The form `--config C --mode MODE --opts a.b=v …` works too.
+`runway COMMAND --help` tells more about one command.
+"""
+
+
+def main(argv: Sequence[str] | None = None, *, mode_form: bool = False) -> int:
+    """Run one command; returns the exit code: 0, 1 (the run failed), 2 (a mistake to mend), 130 (Ctrl-C).
+
+    Args:
+        argv: the arguments; by default the process's.
+        mode_form: only ``--config C --mode M`` is meant (``src/main.py``), so that ``--help`` tells of that.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in argv
+    try:
+        arguments = parse_mode_form(argv) if mode_form else parse(argv)
+        run = importlib.import_module(COMMANDS[arguments.command][0]).run
+        return run(arguments) or 0
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `runway ops | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else FAILED
+    except BaseException as error:
+        if debug:
+            raise
+        return report(error)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments of a command, in either form."""
+    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+        return parse_mode_form(argv)
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        raise ConfigError(f"there is no command {argv[0]!r}", hint=did_you_mean(argv[0], COMMANDS))
+    parser, subparsers = _parsers(only=argv[0] if argv and argv[0] in COMMANDS else None)
+    if not argv:
+        parser.print_help()
+        raise SystemExit(USAGE)
+    arguments, rest = parser.parse_known_args(argv)
+    unknown = [word for word in rest if word.startswith("-")]
+    if hasattr(arguments, "text") and not unknown:  # texts may stand after options
+        arguments.text, rest = [*arguments.text, *rest], []
+    if unknown or (rest and not hasattr(arguments, "overrides")):
+        known = [option for action in subparsers[arguments.command]._actions for option in action.option_strings]
+        word = (unknown or rest)[0]
+        raise ConfigError(
+            f"`runway {arguments.command}` takes no {word!r}",
+            hint=f"{did_you_mean(word.partition('=')[0], known)}; see `runway {arguments.command} --help`",
+        )
+    if hasattr(arguments, "overrides"):  # overrides may stand before, between and after options
+        arguments.overrides = [*arguments.overrides, *rest, *take_overrides(arguments), *(arguments.opts or [])]
+    return arguments
+
+
+def _parsers(only: str | None) -> tuple[Parser, dict[str, Parser]]:
+    parser = Parser(
+        prog="runway",
+        description="A config-driven research framework: transforms, a cached data DAG, executors, evaluation.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"runway {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    found = {}
+    for name, (_, text, takes) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        found[name] = command
+        if only in (None, name):
+            add_arguments(command, name, takes)
+    return parser, found

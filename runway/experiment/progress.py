@@ -1,0 +1,99 @@
+"""What a training shows: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+
+from runway.log import human_seconds, info
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def progress_callbacks(trainer_paras: Mapping[str, Any]) -> list[lightning.Callback]:
+    """The bar or the lines; nothing where ``enable_progress_bar`` is false."""
+    if trainer_paras.get("enable_progress_bar") is False:
+        return []
+    if sys.stdout.isatty():
+        from lightning.pytorch.callbacks import RichProgressBar
+
+        return [RichProgressBar(leave=True), ProgressLines(seconds=None)]
+    return [ProgressLines()]
+
+
+def test_progress_callbacks(trainer_paras: Mapping[str, Any]) -> list[lightning.Callback]:
+    """A bar on a terminal; elsewhere a test is quiet until its table."""
+    if trainer_paras.get("enable_progress_bar") is False or not sys.stdout.isatty():
+        return []
+    from lightning.pytorch.callbacks import RichProgressBar
+
+    return [RichProgressBar(leave=True)]
+
+
+class ProgressLines(lightning.Callback):
+    """One line each few seconds of training, and one for each validation.
+
+    Args:
+        seconds: the time between two lines of training; None for validations only.
+    """
+
+    def __init__(self, seconds: float | None = SECONDS_BETWEEN_LINES) -> None:
+        self.seconds = seconds
+        self._since = 0.0
+        self._steps_since = 0
+        self._last = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._since = self._last = time.monotonic()
+        self._steps_since = 0
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A line, when it is time."""
+        if self.seconds is None or not trainer.is_global_zero:
+            return
+        now = time.monotonic()
+        if not self._since:  # resumed inside an epoch, which has no on_train_epoch_start
+            self._since = self._last = now
+        self._steps_since += 1
+        total = trainer.num_training_batches
+        if now - self._last < self.seconds and batch_idx + 1 != total:
+            return
+        self._last = now
+        rate = self._steps_since / max(now - self._since, 1e-9)
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        parts = [
+            f"epoch {trainer.current_epoch + 1}" + (f"/{trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else "")
+        ]
+        parts.append(f"step {batch_idx + 1}" + (f"/{total}" if total != float("inf") else ""))
+        if isinstance(loss, torch.Tensor):
+            parts.append(f"loss {loss.detach().float().mean().item() * trainer.accumulate_grad_batches:.4g}")
+        parts.append(f"{rate:.2f} it/s")
+        if total != float("inf") and batch_idx + 1 < total:
+            parts.append(f"eta {human_seconds((total - batch_idx - 1) / rate)}")
+        info("  ".join(parts))
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """What the validation logged."""
+        self._since = 0.0  # the time of a validation says nothing about training
+        self._steps_since = 0
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        values = {
+            name: float(value) for name, value in trainer.logged_metrics.items() if _is_of_validation(name, trainer)
+        }
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
+        if shown:
+            info(f"validation at step {trainer.global_step}: {shown}")
+
+
+def _is_of_validation(name: str, trainer: lightning.Trainer) -> bool:
+    results = trainer.fit_loop.epoch_loop.val_loop._results
+    return any(metric.meta.name == name for metric in results.values())

@@ -1,0 +1,70 @@
+"""One run folder for all processes of a distributed run.
+
+The first process (rank 0) claims the version; the others learn its path: from the environment where
+Lightning started them, from a file beside the experiments where torchrun or Slurm did.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from runway.errors import ExperimentError
+from runway.experiment.run_folder import write_text
+
+VARIABLE = "RUNWAY_RUN_FOLDER"
+_WAIT_SECONDS = 600.0
+
+
+def rank() -> int:
+    """This process's rank, known before any process group is there."""
+    for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return 0
+
+
+def announce(run: Path, root: Path) -> None:
+    """Rank 0: tell the others which folder it has claimed."""
+    os.environ[VARIABLE] = str(run)
+    note = _note(root)
+    if note is not None:
+        write_text(note, str(run))
+
+
+def withdraw(root: Path) -> None:
+    """The run is over; only rank 0 has anything to take back."""
+    if rank() != 0:
+        return
+    os.environ.pop(VARIABLE, None)
+    note = _note(root)
+    if note is not None:
+        note.unlink(missing_ok=True)
+
+
+def announced(root: Path) -> Path:
+    """Any other rank: the folder that rank 0 has claimed.
+
+    Raises:
+        ExperimentError: rank 0 did not say within ten minutes.
+    """
+    if os.environ.get(VARIABLE):
+        return Path(os.environ[VARIABLE])
+    note = _note(root)
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while note is not None and time.monotonic() < deadline:
+        if note.is_file():
+            return Path(note.read_text(encoding="utf-8"))
+        time.sleep(0.2)
+    raise ExperimentError(
+        f"rank {rank()} does not know the run's folder", where=str(root), hint="did rank 0 fail? its message says why"
+    )
+
+
+def _note(root: Path) -> Path | None:
+    job = os.environ.get("TORCHELASTIC_RUN_ID") or os.environ.get("SLURM_JOB_ID")
+    if not job or int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1) < 2:
+        return None
+    place = f"{job}-{os.environ.get('SLURM_STEP_ID', '')}-{os.environ.get('MASTER_PORT', '')}"
+    return root / ".launches" / "".join(letter if letter.isalnum() else "-" for letter in place)

@@ -1,0 +1,212 @@
+"""Where runs stand on disk: ``<EXPERIMENT_FOLDER>/<name>_V<k>/train`` and ``…/test/<suffix>``.
+
+A version is claimed by making its folder: two processes at once get two versions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runway.errors import ConfigError, ExperimentError
+
+CHECKPOINT_SUFFIX = ".ckpt"
+_FORBIDDEN = re.compile(r'[/\\\x00-\x1f\x7f<>"|?*]')
+
+
+def folder_name(value: Any, where: str) -> str:
+    """``value`` as the name of one folder.
+
+    Args:
+        value: a name from the config or the command line.
+        where: the config path that it comes from.
+
+    Raises:
+        ConfigError: it is empty, no text, or would lead out of the folder that it is meant for.
+    """
+    hint = "a name is one folder: letters, digits, '-', '_', '.', '+', '='"
+    if not isinstance(value, str):
+        raise ConfigError(f"`{where}` must be text, but is {value!r} instead", where=where, hint=hint)
+    if not value.strip():
+        raise ConfigError(f"`{where}` must be a name, but is empty instead", where=where, hint=hint)
+    if value.startswith(".") or value != value.strip() or _FORBIDDEN.search(value) or len(value.encode()) > 200:
+        raise ConfigError(f"`{where}` must be the name of one folder, but is {value!r} instead", where=where, hint=hint)
+    return value
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One version of an experiment and the places inside it."""
+
+    path: Path
+    version: int
+    tags: tuple[str, ...] = ()
+
+    @property
+    def train(self) -> Path:
+        """What training writes."""
+        return self.path / "train"
+
+    @property
+    def saved_models(self) -> Path:
+        """The checkpoints."""
+        return self.train / "saved_models"
+
+    @property
+    def recorders(self) -> Path:
+        """One recorder for each validation."""
+        return self.train / "recorders"
+
+    def test(self, suffix: str) -> Path:
+        """What testing under ``test_suffix`` writes."""
+        return self.path / "test" / folder_name(suffix, "test_suffix")
+
+    def has_checkpoints(self) -> bool:
+        """Whether there is anything to test or to resume from."""
+        return next(self.saved_models.rglob(f"*{CHECKPOINT_SUFFIX}"), None) is not None
+
+    def tests(self) -> list[str]:
+        """The suffixes of the tests that were run on this version."""
+        folder = self.path / "test"
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+
+class ExperimentFolder:
+    """All versions of one experiment: ``<root>/<name>_V0``, ``<root>/<name>_V1_tag:small+fast`` …"""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root = root
+        self.name = folder_name(name, "experiment_name")
+        self._pattern = re.compile(re.escape(self.name) + r"_V(\d+)(?:_tag:(.*))?", re.DOTALL)
+
+    def versions(self) -> list[RunFolder]:
+        """The versions that are there, oldest first."""
+        if not self.root.is_dir():
+            return []
+        found = []
+        for entry in self.root.iterdir():
+            match = self._pattern.fullmatch(entry.name)
+            if match and entry.is_dir():
+                tags = tuple(match[2].split("+")) if match[2] else ()
+                found.append(RunFolder(entry, int(match[1]), tags))
+        return sorted(found, key=lambda run: run.version)
+
+    def get(self, version: int | str | Path) -> RunFolder:
+        """The version with this number.
+
+        Raises:
+            ConfigError: it is no whole number.
+            ExperimentError: there is no such version, with those that are there.
+        """
+        if isinstance(version, bool) or not isinstance(version, int) or version < 0:
+            raise ConfigError(f"`exp_version` must be a whole number, but is {version!r} instead", where="exp_version")
+        versions = self.versions()
+        for run in versions:
+            if run.version == version:
+                return run
+        raise ExperimentError(
+            f"the experiment {self.name!r} has no version {version}", where=str(self.root), hint=self._known(versions)
+        )
+
+    def latest(self, accept: Callable[[RunFolder], bool], what: str, hint: str) -> RunFolder:
+        """The newest version that ``accept`` takes.
+
+        Args:
+            accept: says whether a version will do.
+            what: completes "… has no version with" in the error.
+            hint: how to get one.
+
+        Raises:
+            ExperimentError: there is none.
+        """
+        versions = self.versions()
+        for run in reversed(versions):
+            if accept(run):
+                return run
+        raise ExperimentError(
+            f"the experiment {self.name!r} has no version with {what}",
+            where=str(self.root),
+            hint=f"{hint}; {self._known(versions)}",
+        )
+
+    def claim(self, tags: Iterable[str] = ()) -> RunFolder:
+        """Make the next version's folder; no other process gets the same one."""
+        tags = tuple(folder_name(tag, "tags") for tag in tags)
+        suffix = f"_tag:{'+'.join(tags)}" if tags else ""
+        self.root.mkdir(parents=True, exist_ok=True)
+        version = max((run.version for run in self.versions()), default=-1) + 1
+        while True:
+            plain = self.root / f"{self.name}_V{version}"
+            try:
+                plain.mkdir()  # the claim: only one process succeeds
+            except FileExistsError:
+                version += 1
+                continue
+            if sum(run.version == version for run in self.versions()) > 1:  # one with tags was a moment earlier
+                plain.rmdir()
+                version += 1
+                continue
+            return RunFolder(plain.rename(plain.with_name(plain.name + suffix)) if suffix else plain, version, tags)
+
+    def remove(self, runs: Iterable[RunFolder]) -> None:
+        """Delete versions, whole."""
+        for run in runs:
+            if run.path.is_symlink():
+                run.path.unlink()
+            else:
+                shutil.rmtree(run.path)
+
+    def _known(self, versions: list[RunFolder]) -> str:
+        if not versions:
+            return "it has no versions yet"
+        return "there are: " + ", ".join(run.path.name for run in versions[-8:])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new content, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sibling = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        sibling.write_text(text, encoding="utf-8")
+        os.replace(sibling, path)
+    finally:
+        sibling.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON, atomically; what JSON does not know is written as text."""
+    write_text(path, json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
+
+
+def as_json(value: Any) -> Any:
+    """``value`` as it would be read again after ``write_json``."""
+    return json.loads(json.dumps(value, default=_plain))
+
+
+def read_json(path: Path, default: Any = None) -> Any:
+    """The JSON in ``path``, or ``default`` where there is no such file.
+
+    Raises:
+        ExperimentError: the file is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return default
+    except ValueError as error:
+        raise ExperimentError(f"the file {path.name} is damaged: {error}", where=str(path)) from error
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy and torch
+        return value.tolist()
+    if isinstance(value, set | tuple):
+        return list(value)
+    return str(value)

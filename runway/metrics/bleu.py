@@ -1,0 +1,94 @@
+"""Corpus BLEU (Papineni et al. 2002), as an ``evaluate.Metric`` that needs no download."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Callable
+from typing import Any
+
+import evaluate
+
+_DESCRIPTION = "BLEU, from 0 to 1, with the tokenizer of your choice; sacrebleu is the one to publish."
+
+_INPUTS = """
+Args:
+    predictions: the texts that a system gave.
+    references: for each the right text, or a list of right texts.
+    tokenizer: takes a text and gives a list of tokens; by default that of mteval-v13a.
+    max_order: the longest n-gram.
+    smooth: add one to the counts (Lin and Och 2004).
+
+Returns:
+    bleu: the score.
+    precisions: by order.
+    brevity_penalty, length_ratio, translation_length, reference_length: of the shortest reference each.
+"""
+
+
+class Bleu(evaluate.Metric):
+    """Corpus BLEU of predicted texts."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        from datasets import Features, Sequence, Value
+
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation="",
+            inputs_description=_INPUTS,
+            features=[
+                Features({"predictions": Value("string"), "references": Sequence(Value("string"))}),
+                Features({"predictions": Value("string"), "references": Value("string")}),
+            ],
+            reference_urls=["https://aclanthology.org/P02-1040/"],
+        )
+
+    def _compute(
+        self,
+        predictions: list[str],
+        references: list,
+        tokenizer: Callable[[str], list[str]] | None = None,
+        max_order: int = 4,
+        smooth: bool = False,
+    ) -> dict[str, Any]:
+        tokenizer = tokenizer or _tokenizer_13a()
+        matches, totals = [0] * max_order, [0] * max_order
+        length = reference_length = 0
+        for prediction, texts in zip(predictions, references, strict=True):
+            tokens = tokenizer(prediction)
+            right = [tokenizer(text) for text in ([texts] if isinstance(texts, str) else texts)]
+            length += len(tokens)
+            reference_length += min(map(len, right))
+            for order in range(1, max_order + 1):
+                most: collections.Counter = collections.Counter()
+                for reference in right:
+                    most |= _ngrams(reference, order)
+                found = _ngrams(tokens, order)
+                matches[order - 1] += sum((found & most).values())
+                totals[order - 1] += sum(found.values())
+        add = 1 if smooth else 0
+        precisions = [
+            (match + add) / (total + add) if total + add else 0.0 for match, total in zip(matches, totals, strict=True)
+        ]
+        mean = math.exp(sum(map(math.log, precisions)) / max_order) if min(precisions) > 0 else 0.0
+        ratio = length / reference_length if reference_length else 0.0
+        penalty = 1.0 if ratio > 1 else math.exp(1 - 1 / ratio) if ratio else 0.0
+        return {
+            "bleu": mean * penalty,
+            "precisions": precisions,
+            "brevity_penalty": penalty,
+            "length_ratio": ratio,
+            "translation_length": length,
+            "reference_length": reference_length,
+        }
+
+
+def _ngrams(tokens: list[str], order: int) -> collections.Counter:
+    return collections.Counter(zip(*(tokens[start:] for start in range(order)), strict=False))
+
+
+def _tokenizer_13a() -> Callable[[str], list[str]]:
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+    tokenize = Tokenizer13a()
+    return lambda text: tokenize(text).split()

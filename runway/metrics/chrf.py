@@ -1,0 +1,77 @@
+"""chrF and chrF++ by sacreBLEU, as an ``evaluate.Metric`` that needs no download."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import evaluate
+
+_DESCRIPTION = "The F-score of character n-grams (chrF), with words too chrF++."
+
+_INPUTS = """
+Args:
+    predictions: the texts that a system gave.
+    references: for each the right text, or a list of right texts (as many for every sample).
+    char_order: the longest n-gram of characters.
+    word_order: the longest n-gram of words; 2 is chrF++.
+    beta: how much more recall counts than precision.
+    lowercase: ignore case.
+    whitespace: count spaces as characters.
+    eps_smoothing: smooth as chrF++.py, NLTK and Moses do.
+
+Returns:
+    score: chrF, from 0 to 100.
+    char_order, word_order, beta: as given.
+"""
+
+
+class ChrF(evaluate.Metric):
+    """chrF of predicted texts."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        from datasets import Features, Sequence, Value
+
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation="",
+            inputs_description=_INPUTS,
+            features=[
+                Features({"predictions": Value("string"), "references": Sequence(Value("string"))}),
+                Features({"predictions": Value("string"), "references": Value("string")}),
+            ],
+            reference_urls=["https://github.com/mjpost/sacrebleu"],
+        )
+
+    def _compute(
+        self,
+        predictions: list[str],
+        references: list,
+        char_order: int = 6,
+        word_order: int = 0,
+        beta: int = 2,
+        lowercase: bool = False,
+        whitespace: bool = False,
+        eps_smoothing: bool = False,
+    ) -> dict[str, Any]:
+        from sacrebleu.metrics import CHRF
+
+        chrf = CHRF(
+            char_order=char_order,
+            word_order=word_order,
+            beta=beta,
+            lowercase=lowercase,
+            whitespace=whitespace,
+            eps_smoothing=eps_smoothing,
+        )
+        result = chrf.corpus_score(predictions, _streams(references))
+        return {name: getattr(result, name) for name in ("score", "char_order", "word_order", "beta")}
+
+
+def _streams(references: list) -> list[list[str]]:
+    """References by position: sacrebleu wants every sample's first, then every sample's second."""
+    if references and isinstance(references[0], str):
+        return [references]
+    counts = {len(texts) for texts in references}
+    if len(counts) > 1:
+        raise ValueError(f"every sample must have the same number of references, but there are {sorted(counts)}")
+    return [list(texts) for texts in zip(*references, strict=True)]

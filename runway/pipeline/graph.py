@@ -1,0 +1,225 @@
+"""The DAG as the config wires it: nodes, edges, and everything that can be checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from runway import registry
+from runway.config.check import check_pipeline
+from runway.config.schema import EVAL
+from runway.config.values import Config
+from runway.errors import ConfigError, RunwayError, did_you_mean, raise_collected
+from runway.transforms.base import BaseTransform
+from runway.transforms.settings import accepted_settings
+
+
+class Node(NamedTuple):
+    """One node as configured."""
+
+    name: str
+    inputs: tuple[str, ...]
+    takes_list: bool
+    """``input_node`` is a list: ``_call`` gets a list of outputs."""
+    transform_name: str
+    setup_kwargs: Mapping[str, Any]
+    cache: bool | None
+    """None: not said; then an output is kept unless it comes from data that was passed in."""
+    regenerate: bool
+    inspect: bool
+    resources: Mapping[str, Any]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The settings that count: those without an underscore in front."""
+        return {key: value for key, value in self.setup_kwargs.items() if not key.startswith("_")}
+
+
+class Graph:
+    """The nodes of one pipeline in dependency order, with the class of each.
+
+    Args:
+        config: the pipeline's section.
+        place: what to call it in errors.
+        errors: collect what is wrong here instead of raising; the schema has been held against the config then.
+
+    Raises:
+        ConfigError: something is wrong; all there is, collected.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], *, place: str = "data_pipeline", errors: list[RunwayError] | None = None
+    ) -> None:
+        found: list[RunwayError] = [*check_pipeline(config, place)] if errors is None else errors
+        self.place = place
+        self.nodes: dict[str, Node] = {}
+        self.classes: dict[str, type] = {}
+        transforms = config.get("transforms")
+        regenerate_all = bool(config.get("regenerate", False))
+        inspect_all = bool(config.get("do_inspect", False))
+        for name, fields in transforms.items() if isinstance(transforms, Mapping) else ():
+            if isinstance(fields, Mapping) and isinstance(fields.get("transform_name"), str):
+                self.nodes[name] = _read_node(name, fields, regenerate_all, inspect_all)
+        names = set(transforms) if isinstance(transforms, Mapping) else set()
+        self._check_inputs(names, found)
+        self.order = self._sort(found)
+        for node in self.nodes.values():
+            self._check_transform(node, found)
+        self.out_ops = self._read_out_ops(config, found)
+        if errors is None:
+            raise_collected(found, where=place)
+
+    def where(self, name: str) -> str:
+        """The place of a node in the config."""
+        return f"{self.place}.transforms.{name}"
+
+    def _check_inputs(self, names: set[str], errors: list[RunwayError]) -> None:
+        for node in self.nodes.values():
+            for name in node.inputs:
+                if name not in names:
+                    hint = did_you_mean(name, names)
+                    where = f"{self.where(node.name)}.input_node"
+                    errors.append(ConfigError(f"there is no node {name!r}", where=where, hint=hint))
+
+    def _sort(self, errors: list[RunwayError]) -> list[str]:
+        """Kahn's algorithm; what is left over holds a cycle."""
+        missing = {name: sum(i in self.nodes for i in node.inputs) for name, node in self.nodes.items()}
+        consumers: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for node in self.nodes.values():
+            for name in node.inputs:
+                if name in consumers:
+                    consumers[name].append(node.name)
+        order = [name for name, count in missing.items() if not count]
+        for name in order:  # grows while it is walked
+            for consumer in consumers[name]:
+                missing[consumer] -= 1
+                if not missing[consumer]:
+                    order.append(consumer)
+        if len(order) < len(self.nodes):
+            cycle = self._find_cycle({name for name, count in missing.items() if count})
+            errors.append(
+                ConfigError(
+                    "the nodes form a cycle: " + " -> ".join(cycle),
+                    where=f"{self.place}.transforms",
+                    hint="change the `input_node` of one of them",
+                )
+            )
+        return order
+
+    def _find_cycle(self, left: set[str]) -> list[str]:
+        """Walk upwards among the nodes that could not be sorted, until one comes again."""
+        path: list[str] = []
+        place: dict[str, int] = {}
+        name = min(left)
+        while name not in place:
+            place[name] = len(path)
+            path.append(name)
+            name = next(i for i in self.nodes[name].inputs if i in left)
+        return [*reversed(path[place[name] :]), path[-1]]
+
+    def _check_transform(self, node: Node, errors: list[RunwayError]) -> None:
+        try:
+            cls = registry.transforms.get(node.transform_name)
+        except ConfigError as error:
+            error.where = error.where or f"{self.where(node.name)}.transform_name"
+            errors.append(error)
+            return
+        if not issubclass(cls, BaseTransform):
+            message = f"{cls.__module__}.{cls.__qualname__} is not a transform"
+            hint = "derive it from runway.BaseTransform"
+            errors.append(ConfigError(message, where=f"{self.where(node.name)}.transform_name", hint=hint))
+            return
+        self.classes[node.name] = cls
+        accepted = accepted_settings(cls)
+        where = f"{self.where(node.name)}.setup_kwargs"
+        if not accepted.takes_any:
+            for key in node.setup_kwargs:
+                if key not in accepted.names:
+                    message = f"{node.transform_name} has no setting {key!r}"
+                    errors.append(ConfigError(message, where=where, hint=did_you_mean(key, accepted.names)))
+        for key in accepted.required:
+            if key not in node.setup_kwargs:
+                message = f"{node.transform_name} needs the setting {key!r}"
+                errors.append(ConfigError(message, where=where, hint=f"runway show {node.transform_name}"))
+
+    def _read_out_ops(self, config: Mapping[str, Any], errors: list[RunwayError]) -> list[str]:
+        named = config.get("out_ops")
+        if named is None:
+            return [name for name in self.nodes if name.startswith("output:")]
+        names = _names(named)
+        for name in names:
+            if name not in self.nodes:
+                hint = did_you_mean(name, self.nodes)
+                errors.append(ConfigError(f"there is no node {name!r}", where=f"{self.place}.out_ops", hint=hint))
+        return names
+
+    def check_names(self, names: Iterable[str], where: str) -> list[str]:
+        """The names as a list.
+
+        Raises:
+            ConfigError: one of them is not a node.
+        """
+        names = list(names)
+        raise_collected(
+            [
+                ConfigError(f"there is no node {name!r}", where=where, hint=did_you_mean(name, self.nodes))
+                for name in names
+                if name not in self.nodes
+            ]
+        )
+        return names
+
+    def ancestors(self, targets: Iterable[str]) -> list[str]:
+        """The targets and everything above them, in dependency order."""
+        needed = set(targets)
+        waiting = list(needed)
+        while waiting:
+            for name in self.nodes[waiting.pop()].inputs:
+                if name not in needed:
+                    needed.add(name)
+                    waiting.append(name)
+        return [name for name in self.order if name in needed]
+
+
+def _names(given: Any) -> list[str]:
+    """The names in a field that takes one or a list; what is of another type has been told already."""
+    if isinstance(given, str):
+        return [given]
+    return [name for name in given if isinstance(name, str)] if isinstance(given, list | tuple) else []
+
+
+def _read_node(name: str, fields: Mapping[str, Any], regenerate_all: bool, inspect_all: bool) -> Node:
+    given = fields.get("input_node")
+    kwargs = fields.get("setup_kwargs") or {}
+    return Node(
+        name=name,
+        inputs=tuple(_names(given)),
+        takes_list=not isinstance(given, str) and bool(given),
+        transform_name=fields["transform_name"],
+        setup_kwargs=kwargs if isinstance(kwargs, Config) else Config(kwargs if isinstance(kwargs, Mapping) else {}),
+        cache=fields.get("cache"),
+        regenerate=bool(fields.get("regenerate", False)) or regenerate_all,
+        inspect=bool(inspect_all if fields.get("inspect") is None else fields["inspect"]),
+        resources=fields.get("resources") or {},
+    )
+
+
+def check_pipelines(config: Mapping[str, Any]) -> tuple[dict[str, Graph], list[RunwayError]]:
+    """The graphs of an experiment's pipelines by their place in the config, and all that is wrong with them.
+
+    The user's transforms must have been imported; ``load_config`` has checked the form.
+    """
+    errors: list[RunwayError] = []
+    sections = {"data_pipeline": config.get("data_pipeline")}
+    sections |= {f"eval.{name}": (config.get("eval") or {}).get(name) for name in EVAL}
+    graphs = {
+        place: Graph(section, place=place, errors=errors)
+        for place, section in sections.items()
+        if isinstance(section, Mapping)
+    }
+    init_kwargs = (config.get("executor") or {}).get("init_kwargs") or {}
+    node, data = init_kwargs.get("use_data_node"), graphs.get("data_pipeline")
+    if node is not None and data is not None and node not in data.nodes:
+        hint = did_you_mean(node, data.nodes)
+        errors.append(ConfigError(f"there is no node {node!r}", where="executor.init_kwargs.use_data_node", hint=hint))
+    return graphs, errors

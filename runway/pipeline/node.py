@@ -1,0 +1,192 @@
+"""Run one node: make its functor, seed, call, and say what went wrong in the user's terms."""
+
+from __future__ import annotations
+
+import bdb
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runway.config.reads import Reads, RecordedView
+from runway.errors import RunwayError
+from runway.log import info, warning
+from runway.pipeline.code import code_of
+from runway.pipeline.isolation import fork
+from runway.registry import user_traceback
+
+if TYPE_CHECKING:
+    from runway.pipeline.graph import Node
+
+SHOWN_ARGUMENTS = 300
+
+
+class NodeFailure(RunwayError):
+    """A node's transform raised.
+
+    Attributes:
+        node: the node's name.
+        traceback: the user's own frames, as text; empty where runway said what is wrong.
+    """
+
+    title = "Node failed"
+
+    def __init__(self, node: Node, error: BaseException) -> None:
+        self.node = node.name
+        arguments = json.dumps(dict(node.setup_kwargs), default=repr, ensure_ascii=False)
+        if len(arguments) > SHOWN_ARGUMENTS:
+            arguments = arguments[:SHOWN_ARGUMENTS] + "…"
+        place = f"node {node.name!r}, transform {node.transform_name}, setup_kwargs {arguments}"
+        if isinstance(error, RunwayError):
+            self.title, self.exit_code = error.title, error.exit_code
+            self.traceback = getattr(error, "traceback", "")
+            inner = (error.where or "").removeprefix(f"node {node.name!r}").lstrip(", ")
+            super().__init__(error.message, where=_join(inner, place), hint=error.hint)
+        else:
+            self.exit_code = 1
+            self.traceback = user_traceback(error)
+            super().__init__(f"{type(error).__name__}: {error}", where=place)
+        self.__cause__ = error
+
+
+def _join(inner: str, outer: str) -> str:
+    return outer if not inner else f"{inner} ({outer})"
+
+
+def run_node(
+    node: Node,
+    cls: type,
+    data: Any,
+    *,
+    global_config: Any,
+    use_dummy_data: bool,
+    project: Path,
+    seed_key: str,
+) -> tuple[Any, Reads, float]:
+    """Compute one node's output.
+
+    Args:
+        node: what is configured.
+        cls: its transform class.
+        data: the output of its input node, a list of them, or None; its own copy.
+        global_config: the experiment's config.
+        use_dummy_data: whether the run asks for a few rows only.
+        project: what relative paths are relative to.
+        seed_key: what the random generators are seeded from.
+
+    Returns:
+        The output, what was read on the way, and the seconds it took.
+
+    Raises:
+        NodeFailure: the transform raised.
+    """
+    reads = Reads()
+    view = None if global_config is None else RecordedView(global_config, reads)
+    started = time.perf_counter()
+    packages = code_of(cls).packages
+    _seed(seed_key, packages)
+    with _hf_caching_off(packages):
+        try:
+            functor = cls(
+                name=node.name, global_config=view, use_dummy_data=use_dummy_data, project=project, reads=reads
+            )
+            functor.setup(**fork(node.setup_kwargs))
+            if node.inspect:
+                _log_summary(node, "in", data)
+            output = functor(data)
+            if node.inspect:
+                _log_summary(node, "out", output)
+        except (bdb.BdbQuit, NodeFailure):
+            raise
+        except (Exception, SystemExit) as error:  # ``exit()`` in a transform must not look like success
+            raise NodeFailure(node, error) from error
+    if output is None and data is not None:
+        warning(f"{node.name}: {node.transform_name}._call returned None; is a `return` missing?")
+    return output, reads, time.perf_counter() - started
+
+
+def _log_summary(node: Node, side: str, data: Any) -> None:
+    from runway.transforms.inspect import describe_lines
+
+    info(f"{node.name} {side}:")
+    for line in describe_lines(data):
+        info(f"  {line}")
+
+
+USERS_OF_TORCH = {"torch", "transformers", "lightning", "accelerate", "peft", "torchvision", "sentence_transformers"}
+
+
+def _seed(key: str, packages: frozenset[str]) -> None:
+    """Seed Python's, numpy's and torch's generators from a node's key: its output does not depend on what ran before.
+
+    A library that is not loaded is loaded only where the code uses it.
+    """
+    import random
+
+    seed = int(key[:8], 16)
+    random.seed(seed)
+    if "numpy" in sys.modules or packages:  # any other package may use it
+        import numpy
+
+        numpy.random.seed(seed)
+    if "torch" in sys.modules or packages & USERS_OF_TORCH:
+        import torch
+
+        torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Put the generators back afterwards: training must not depend on whether a node was cached."""
+    import random
+
+    numpy: Any = sys.modules.get("numpy")
+    torch: Any = sys.modules.get("torch")
+    python_state = random.getstate()
+    numpy_state = numpy.random.get_state() if numpy else None
+    torch_state = torch.random.get_rng_state() if torch else None
+    gpu_states = torch.cuda.get_rng_state_all() if torch and torch.cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        if numpy:
+            numpy.random.set_state(numpy_state)
+        if torch:
+            torch.random.set_rng_state(torch_state)
+        if gpu_states is not None:
+            torch.cuda.set_rng_state_all(gpu_states)
+
+
+@contextlib.contextmanager
+def _hf_caching_off(packages: frozenset[str]) -> Iterator[None]:
+    """HF's own cache of ``Dataset.map`` takes an imported function for unchanged when its body has changed.
+
+    Nor is the function hashed for it: ``map(self.method)`` would pickle the transform with all of its config.
+    """
+    if "datasets" not in sys.modules and "datasets" not in packages:
+        yield
+        return
+    import datasets
+
+    homes: list[Any] = [datasets.fingerprint, datasets.arrow_dataset]
+    hashing = [(home, home.update_fingerprint) for home in homes if hasattr(home, "update_fingerprint")]
+    for home, _ in hashing:
+        home.update_fingerprint = lambda *_: datasets.fingerprint.generate_random_fingerprint()
+    was_on = datasets.is_caching_enabled()
+    datasets.disable_caching()
+    bars = datasets.utils.logging.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        for home, function in hashing:
+            home.update_fingerprint = function
+        if was_on:
+            datasets.enable_caching()
+        if bars:
+            datasets.enable_progress_bars()

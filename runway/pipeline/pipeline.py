@@ -1,0 +1,197 @@
+"""DataPipeline: the face of the DAG engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runway.config.values import Config
+from runway.errors import ConfigError
+from runway.log import info
+from runway.pipeline.graph import Graph
+from runway.pipeline.isolation import fork
+from runway.pipeline.plan import CACHED, Plan
+from runway.pipeline.remote import RemoteStore, is_url
+from runway.pipeline.runners import SerialRunner
+from runway.pipeline.store import DamagedEntry, Store
+from runway.registry import import_project_code
+
+DEFAULT_CACHE = "cache"
+MOST_REPAIRS = 5
+
+
+class DataPipeline:
+    """A DAG of transforms with a cache.
+
+    Args:
+        config: ``transforms`` {name: node}, and optionally ``out_ops``, ``regenerate``, ``name``.
+        global_config: the experiment's config: transforms see it as ``self.global_config``.
+        project: what relative paths are relative to; the config's project, or the current folder.
+        cache_dir: the store's root; ``meta.default_cache_dir``, or ``cache/``.
+        use_dummy_data: ask the loaders for a few rows only.
+        place: what to call this pipeline in errors.
+        quiet: do not say what runs (an evaluation after each validation).
+        graph: the nodes of ``config``, where they have been checked already.
+
+    Raises:
+        ConfigError: something in the config is wrong; all there is, collected.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        global_config: Mapping[str, Any] | None = None,
+        *,
+        project: Path | None = None,
+        cache_dir: str | Path | None = None,
+        use_dummy_data: bool | None = None,
+        place: str = "data_pipeline",
+        quiet: bool = False,
+        graph: Graph | None = None,
+    ) -> None:
+        self.quiet = quiet
+        self.config = config
+        self.name = config.get("name") or place
+        self.global_config = Config(global_config) if type(global_config) is dict else global_config
+        meta = (self.global_config or {}).get("meta") or {}
+        self.project = Path(project or getattr(global_config, "project", None) or Path.cwd()).resolve()
+        asked = (global_config or {}).get("use_dummy_data", False) if use_dummy_data is None else use_dummy_data
+        self.use_dummy_data = bool(asked)
+        self.store = self._open_store(str(cache_dir or meta.get("default_cache_dir") or DEFAULT_CACHE), meta)
+        from_file = "project" in getattr(self.global_config, "__dict__", {})
+        if graph is None and from_file:  # load_config knows the project; in a notebook nobody has imported its code
+            import_project_code(self.project, ("data_ops",), meta.get("user_modules") or ())
+        self.graph = graph or Graph(config, place=place)
+        self.versions = tuple(meta.get("cache_versions") or ())
+        self._regenerated: set[str] = set()
+        self._outputs: dict[str, Any] = {}
+
+    def _open_store(self, root: str, meta: Mapping[str, Any]) -> Store:
+        allow_pickle = meta.get("allow_pickle")
+        if is_url(root):
+            return RemoteStore(root, self.project / DEFAULT_CACHE / "remote", allow_pickle=bool(allow_pickle))
+        return Store(self.project / Path(root).expanduser(), allow_pickle=allow_pickle is None or bool(allow_pickle))
+
+    # -- outputs
+
+    def get_data(
+        self,
+        names: Iterable[str],
+        explode: bool = False,
+        input_data_dict: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The outputs of some nodes; runs only what is needed.
+
+        Args:
+            names: the nodes.
+            explode: with one node, give its output itself instead of a dict.
+            input_data_dict: {node: data that it gets instead of its inputs' outputs}.
+
+        Returns:
+            {node: output}, or the output.
+
+        Raises:
+            ConfigError: a node does not exist, or ``explode`` with more than one.
+            RunFailed: nodes failed.
+        """
+        names = self.graph.check_names([names] if isinstance(names, str) else names, "get_data")
+        if explode and len(names) != 1:
+            raise ConfigError(f"explode=True takes exactly one node, but {len(names)} are asked for", where="get_data")
+        given = dict(input_data_dict or {})
+        self.graph.check_names(given, "input_data_dict")
+        missing = [name for name in names if name not in self._outputs] if not given else names
+        outputs = self._run(missing, values=True, given=given) if missing else {}
+        if given:  # they belong to that data, not to the pipeline
+            return outputs[names[0]] if explode else Config(outputs)
+        self._outputs.update(outputs)
+        if explode:
+            return fork(self._outputs[names[0]])
+        return {name: fork(self._outputs[name]) for name in names}
+
+    def apply_transforms(self, input_data_dict: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The outputs of all `output:` nodes (or of ``out_ops``): {node: output}."""
+        return self.get_data(self.graph.out_ops, input_data_dict=input_data_dict)
+
+    def reset(self) -> None:
+        """Forget the outputs held in memory; the cache stays."""
+        self._outputs.clear()
+        self._regenerated.clear()
+
+    # -- preparing, planning, provenance
+
+    def prepare(self, names: Iterable[str] | None = None, *, run_uncached: bool = True) -> list[str]:
+        """Bring nodes up to date without keeping their outputs in memory.
+
+        Args:
+            names: the nodes; all outputs by default.
+            run_uncached: run an uncached output too when its data or its code is new (not again for data that it
+                has seen); False where its value is asked for right after.
+
+        Returns:
+            The nodes that ran.
+
+        Raises:
+            ConfigError: there is nothing to prepare.
+            RunFailed: nodes failed.
+        """
+        targets = self._targets(names)
+        plan = self.plan(targets)
+        if all(plan.steps[name].status == CACHED for name in targets):
+            return []
+        return self._run_plan(plan, targets, values=False, run_uncached=run_uncached)[1]
+
+    def plan(self, names: Iterable[str] | None = None, *, values: bool = False) -> Plan:
+        """What would run for these nodes (all outputs by default), and why; runs nothing."""
+        return self._plan(self._targets(names), values=values, given={})
+
+    def keys(self, names: Iterable[str] | None = None) -> dict[str, str]:
+        """{node: key} for nodes and all above them, as far as they are known: the data's provenance."""
+        plan = self.plan(names)
+        return {
+            name: key for name, step in plan.steps.items() if (key := step.entry.key if step.entry else step.base_key)
+        }
+
+    def _targets(self, names: Iterable[str] | None) -> list[str]:
+        targets = self.graph.check_names(self.graph.out_ops if names is None else names, self.graph.place)
+        if not targets:
+            raise ConfigError(
+                "there is nothing to prepare: no node's name starts with 'output:'",
+                where=f"{self.graph.place}.transforms",
+                hint="call the last node `output:…`, or name nodes in `out_ops`",
+            )
+        return targets
+
+    def _plan(self, targets: list[str], *, values: bool, given: Mapping[str, Any]) -> Plan:
+        plan = Plan(
+            self.graph,
+            self.store,
+            project=self.project,
+            global_config=self.global_config,
+            flags={"use_dummy_data": self.use_dummy_data},
+            given=given,
+            versions=self.versions,
+        )
+        plan.done_before = self._regenerated
+        plan.look_up(targets)
+        plan.settle(targets, values=values)
+        return plan
+
+    def _run(self, targets: list[str], *, values: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self._run_plan(self._plan(targets, values=values, given=given), targets, values=values)[0]
+
+    def _run_plan(
+        self, plan: Plan, targets: list[str], *, values: bool, run_uncached: bool = True
+    ) -> tuple[dict[str, Any], list[str]]:
+        ran: list[str] = []
+        for repair in range(MOST_REPAIRS + 1):
+            runner = SerialRunner(plan, use_dummy_data=self.use_dummy_data, project=self.project, quiet=self.quiet)
+            try:
+                return runner.run(targets, values=values, run_uncached=run_uncached), ran + runner.ran
+            except DamagedEntry:
+                if repair == MOST_REPAIRS:
+                    raise
+                ran += runner.ran
+                info("planning again without the damaged entry")
+                plan = self._plan(targets, values=values, given=plan.given)
+        raise AssertionError("unreachable")

@@ -1,0 +1,357 @@
+"""EvalRecorder: what a validation, test or inference run writes down, sample by sample, and its stats."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from runway.errors import DataError, did_you_mean
+from runway.log import info
+from runway.recorder import files, views
+from runway.recorder.digest import digest
+from runway.recorder.formats import Samples, read_parquet, write_parquet
+from runway.recorder.plain import plain
+from runway.recorder.samples import SampleLog, check_dict
+from runway.recorder.table import SampleTable
+from runway.recorder.upload import active_run, upload
+
+
+class EvalRecorder(SampleLog):
+    """A table of samples that grows while a model runs, and a dict of stats about them.
+
+    Samples are kept by column in Arrow, and beyond some 16 MB in a temporary file (in ``TMPDIR``), so that the
+    memory stays small however many rows there are.
+
+    Values may be numbers, text, bytes, lists, dicts, tensors, numpy arrays and PIL images. What comes back:
+
+    - tensors and arrays as lists (a 0-d one as a number), tuples and sets as lists, dates as ISO text, images
+      as PIL images (kept as PNG; a mode that PNG lacks becomes RGB);
+    - a column of whole numbers and fractions as floats, if each whole number is exact as a float;
+    - a column of other mixed types (``1, "a", [2]``, dicts with different keys) value by value as logged: such a
+      column is kept as JSON text, and only the Arrow, parquet, csv and Dataset views show it as that;
+    - an object of any other type as its text, with a warning.
+
+    Columns may be ragged: a column that appears late has None above, one that is no longer logged None below.
+
+    Args:
+        name: the recorder's name, which is also that of its folder.
+        base_dir: the folder in which that folder is.
+        meta_config: what is to be known about the run; the name and base_dir are added.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        base_dir: str | Path | None = None,
+        meta_config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.base_dir = base_dir
+        self.meta_config: dict[str, Any] = dict(meta_config or {})
+        super().__init__()
+        self._stats: dict[str, Any] = {}
+        self._saved_at: files.Paths | None = None
+        self._note_place()
+
+    def _changed(self) -> None:
+        self._saved_at = None
+
+    def _note_place(self) -> None:
+        self.meta_config["name"] = self.name
+        self.meta_config["base_dir"] = None if self.base_dir is None else str(self.base_dir)
+
+    @property
+    def save_dir(self) -> Path:
+        """The recorder's folder.
+
+        Raises:
+            DataError: it has no name or base_dir, or the name leads out of base_dir.
+        """
+        if not self.name or self.base_dir is None:
+            missing = "base_dir" if self.name else "name"
+            raise DataError(f"the recorder {self.name!r} has no {missing}, so there is no folder to save it to")
+        if Path(self.name).is_absolute() or ".." in Path(self.name).parts:
+            raise DataError(f"a recorder's name must stay inside its base_dir, but is {self.name!r} instead")
+        return Path(self.base_dir) / self.name
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the files of the last ``save_to_disk`` (or ``load_from_disk``) hold what the recorder holds now."""
+        return self._saved_at is not None and self.base_dir is not None and self._saved_at.folder == self.save_dir
+
+    def __bool__(self) -> bool:  # an empty recorder is still a recorder
+        return True
+
+    def __repr__(self) -> str:
+        return f"EvalRecorder({self.name!r}, rows={len(self)}, columns={self.column_names}, stats={list(self._stats)})"
+
+    def log_stats_dict(self, stats_dict: Mapping[str, Any]) -> None:
+        """Set stats of the whole: {name: value}; tensors and arrays become numbers or lists."""
+        check_dict(stats_dict, "log_stats_dict")
+        for name, value in stats_dict.items():
+            self._stats[str(name)] = plain(value, f"stat {name!r}")
+        self._saved_at = None
+
+    def get_stats_logs(self, data_format: str = "dict") -> Any:
+        """The stats; a copy.
+
+        Args:
+            data_format: ``dict``, or as one row what ``get_sample_logs`` gives.
+
+        Raises:
+            DataError: an unknown format.
+        """
+        make = views.view(views.SAMPLES, data_format)
+        if data_format == "dict":
+            return copy.deepcopy(self._stats)
+        row = SampleTable()
+        row.write_row(self._stats)
+        return make(row)
+
+    def select_rows(self, rows: Sequence[int]) -> EvalRecorder:
+        """A recorder of the given rows, in the given order; stats and meta config go along."""
+        bad = next((row for row in rows if not 0 <= row < len(self)), None)
+        if bad is not None:
+            raise DataError(f"row {bad} is selected, but the recorder has {len(self)} rows")
+        twin = self.fork()
+        twin._table = self._table.take(rows)
+        twin._saved_at = None
+        return twin
+
+    def sort_by(self, col_name: str, *, drop_duplicates: bool = False) -> EvalRecorder:
+        """A recorder in the order of a column, such as the dataset's index.
+
+        Args:
+            col_name: the column; rows without a value in it come last.
+            drop_duplicates: keep the first row of each value only, as where a sampler padded its shards.
+        """
+        keys = self.get_sample_logs_column(col_name)
+        try:
+            order = sorted(range(len(keys)), key=lambda row: (keys[row] is None, 0 if keys[row] is None else keys[row]))
+        except TypeError as error:
+            raise DataError(f"column {col_name!r} cannot be sorted: {error}") from error
+        if drop_duplicates:
+            pairs = zip(order, [None, *order], strict=False)
+            order = [row for row, last in pairs if last is None or keys[row] is None or keys[row] != keys[last]]
+        return self.select_rows(order)
+
+    @classmethod
+    def concatenate(cls, recorders: Iterable[EvalRecorder]) -> EvalRecorder:
+        """One recorder of all rows, one recorder's after the other's: the shards of several processes.
+
+        The name, base_dir and meta config are the first one's; of stats with the same name the last one's holds.
+        """
+        parts = list(recorders)
+        if not parts:
+            raise DataError("there is no recorder to concatenate")
+        whole = parts[0].fork()
+        whole._table.rewind()
+        whole._table.position = whole._table.rows
+        whole._saved_at = None
+        for part in parts[1:]:
+            whole._table.append(part._table)
+            whole._stats.update(part.get_stats_logs())
+        return whole
+
+    def merge(self, others: EvalRecorder | Iterable[EvalRecorder]) -> EvalRecorder:
+        """Add the columns that this recorder lacks, and the stats, of recorders over the same rows.
+
+        Args:
+            others: one recorder or several. One without any sample gives its stats.
+
+        Returns:
+            This recorder.
+
+        Raises:
+            DataError: one has another number of rows.
+        """
+        parts = [others] if isinstance(others, EvalRecorder) else list(others)
+        for other in parts:
+            if len(other) != len(self) and other.column_names:
+                raise DataError(
+                    f"recorders to be merged must have the same number of rows, but {self.name!r} has {len(self)} "
+                    f"and {other.name!r} has {len(other)}"
+                )
+        for other in parts:
+            self._table.adopt(other._table)
+            self._stats.update(other.get_stats_logs())
+        self._saved_at = None
+        return self
+
+    def rename(self, new_name: str, new_base_dir: str | Path | None = None) -> None:
+        """Change the name, and base_dir if one is given; files that were saved stay where they are."""
+        self.name = new_name
+        if new_base_dir is not None:
+            self.base_dir = new_base_dir
+        self._note_place()
+
+    def fork(self) -> EvalRecorder:
+        """A copy that goes its own way; it shares with this one what neither will change, so that it costs little."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.meta_config = copy.deepcopy(self.meta_config)
+        twin._stats = copy.deepcopy(self._stats)
+        twin._table = self._table.fork()
+        return twin
+
+    __copy__ = fork
+
+    def __deepcopy__(self, memo: dict) -> EvalRecorder:
+        return self.fork()
+
+    def save_to_disk(self, file_prefix: str = "eval_recorder", file_format: str = "parquet") -> Path:
+        """Write the recorder into ``save_dir``, in place of what was saved there under the same prefix and format.
+
+        Args:
+            file_prefix: the beginning of the files' names.
+            file_format: ``parquet`` (zstd), ``json``, ``csv`` or ``pkl``. Images are written as PNG files beside.
+
+        Returns:
+            The path of the samples.
+
+        Raises:
+            DataError: an unknown format, no base_dir, a full disk.
+        """
+        paths = files.Paths(self.save_dir, file_prefix, file_format)
+        files.save(paths, files.Content(self._table, self._stats, self.meta_config))
+        self._saved_at = paths
+        return paths.samples
+
+    @classmethod
+    def load_from_disk(
+        cls,
+        name: str,
+        base_dir: str | Path,
+        file_prefix: str = "eval_recorder",
+        file_format: str = "parquet",
+    ) -> EvalRecorder:
+        """Read what ``save_to_disk`` wrote; it begins a new pass, at row 0.
+
+        Args:
+            name: the recorder's folder in ``base_dir``.
+            base_dir: where recorders are.
+            file_prefix: as it was saved.
+            file_format: as it was saved. A pickle is read only where ``pkl`` is asked for, and then only plain
+                values are taken from it.
+
+        Raises:
+            DataError: it is not there (with those that are), or is damaged.
+        """
+        recorder = cls(name, base_dir)
+        paths = files.Paths(recorder.save_dir, file_prefix, file_format)
+        content = files.load(paths)
+        recorder._take(content)
+        recorder.rename(name, base_dir)
+        recorder._table.rewind()
+        recorder._saved_at = paths
+        return recorder
+
+    @classmethod
+    def saved_files(cls, name: str, base_dir: str | Path, file_prefix: str, file_format: str) -> list[Path]:
+        """The paths that ``load_from_disk`` reads, whether or not they are there."""
+        return files.Paths(cls(name, base_dir).save_dir, file_prefix, file_format).all()
+
+    def _take(self, content: files.Content) -> None:
+        self._table, self._stats, self.meta_config = content.table, content.stats, content.meta
+
+    def save_to_dir(self, directory: Path) -> None:
+        """Write everything into one file of ``directory``, images included (for the engine's store)."""
+        directory.mkdir(parents=True, exist_ok=True)
+        samples = Samples(self._table)
+        header = {
+            "name": self.name,
+            "base_dir": None if self.base_dir is None else str(self.base_dir),
+            "rows": len(self),
+            "position": self._table.position,
+            "stats": self._stats,
+            "meta": plain(self.meta_config, "meta_config"),
+        }
+        write_parquet(directory / "recorder.parquet", samples, header)
+
+    @classmethod
+    def load_from_dir(cls, directory: Path) -> EvalRecorder:
+        """Read what ``save_to_dir`` wrote.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        path = directory / "recorder.parquet"
+        try:
+            table, header = read_parquet(path, {})
+            recorder = cls(header["name"], header["base_dir"])
+            recorder._take(files.Content(table, header["stats"], header["meta"]))
+            table.position = header["position"]
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            raise DataError(f"the recorder cannot be read: {error}", where=str(path)) from error
+        return recorder
+
+    def __fingerprint__(self) -> dict[str, Any]:
+        """A plain value that is the same for the same content (for the engine's keys)."""
+        return {
+            "name": self.name,
+            "base_dir": None if self.base_dir is None else str(self.base_dir),
+            "meta": plain(self.meta_config, "meta_config"),
+            "stats": self._stats,
+            "position": self._table.position,
+            "samples": digest(self._table),
+        }
+
+    def __getstate__(self) -> dict[str, Any]:  # a recorder crosses process borders with all its rows
+        sink = pa.BufferOutputStream()
+        table = views.as_arrow(self._table)
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        state = {key: value for key, value in self.__dict__.items() if key not in ("_table", "_saved_at")}
+        state["meta_config"] = plain(self.meta_config, "meta_config")
+        return {**state, "rows": len(self), "position": self._table.position, "samples": sink.getvalue().to_pybytes()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._table = SampleTable.from_arrow(pa.ipc.open_stream(state.pop("samples")).read_all(), state.pop("rows"))
+        self._table.position = state.pop("position")
+        self._saved_at = None
+        self.__dict__.update(state)
+
+    def upload_to_wandb(
+        self,
+        wandb_tab_name: str | None = None,
+        *,
+        log_stats_dict: bool = True,
+        prefix_to_log: Sequence[str] = (),
+        columns_to_log: Sequence[str] | None = None,
+        max_rows: int = 10_000,
+    ) -> bool:
+        """Log stats and columns to the wandb run that is active in this process.
+
+        Args:
+            wandb_tab_name: the section of the run's page; the recorder's name where none is given.
+            log_stats_dict: whether to log the stats.
+            prefix_to_log: log the columns whose names begin with one of these.
+            columns_to_log: log these columns too.
+            max_rows: how many rows are uploaded at most.
+
+        Returns:
+            Whether there was a run to log to.
+
+        Raises:
+            DataError: ``columns_to_log`` names a column that is not there.
+        """
+        unknown = next((name for name in columns_to_log or () if name not in self), None)
+        if unknown is not None:
+            raise DataError(
+                f"columns_to_log names {unknown!r}, which the recorder does not have",
+                hint=did_you_mean(unknown, self.column_names),
+            )
+        run = active_run()
+        if run is None:
+            info(f"wandb: no run is active, the recorder {self.name!r} is not uploaded")
+            return False
+        prefixes = tuple(prefix_to_log or ())
+        columns = [name for name in self.column_names if name in (columns_to_log or ()) or name.startswith(prefixes)]
+        tab = wandb_tab_name or self.name or "evaluation"
+        stats = self._stats if log_stats_dict else {}
+        upload(run, self._table, stats, columns=columns, tab=tab, max_rows=max_rows)
+        return True

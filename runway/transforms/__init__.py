@@ -1,0 +1,1 @@
+"""The DataOps: base classes in ``base``, ready-made ones in the modules beside it, one theme each."""

@@ -1,0 +1,157 @@
+"""Arrow tables on their way in and out of HF datasets, kept out of memory where they are large."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runway.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import tempfile
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pyarrow as pa
+    from datasets import Dataset
+
+IN_MEMORY_BYTES = 256 * 1024**2
+"""What is built row by row stays in memory up to this size; beyond it goes to a memory-mapped file."""
+
+_scratch: list[tempfile.TemporaryDirectory] = []  # removed when the process ends: datasets may refer to the files
+
+
+class TableWriter:
+    """Collects tables and gives them as one Dataset; spills to a temporary Arrow file when they grow large.
+
+    Args:
+        where: the place that an error names.
+        in_memory_bytes: how much to hold before spilling.
+    """
+
+    def __init__(self, where: str, in_memory_bytes: int = IN_MEMORY_BYTES) -> None:
+        self.where = where
+        self.rows = 0
+        self._limit = in_memory_bytes
+        self._tables: list[pa.Table] = []
+        self._bytes = 0
+        self._path: Path | None = None
+        self._stream: Any = None
+        self._schema: pa.Schema | None = None  # of what was spilled first
+
+    def add(self, table: pa.Table) -> None:
+        """Append the rows of ``table``; its columns must be those of the tables before it.
+
+        Raises:
+            DataError: its columns do not fit.
+        """
+        self.rows += table.num_rows
+        self._tables.append(table)
+        self._bytes += table.nbytes
+        if self._bytes > self._limit:
+            self._spill()
+
+    def finish(self) -> Dataset:
+        """Everything that was added."""
+        from datasets import Dataset
+
+        if self._stream is None:
+            return dataset_of(self._concatenated())
+        self._spill()
+        self._stream.close()
+        return Dataset.from_file(str(self._path))
+
+    def _concatenated(self) -> pa.Table:
+        import pyarrow as pa
+
+        try:
+            return pa.concat_tables(self._tables, promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise self._misfit(error) from error
+
+    def _spill(self) -> None:
+        import tempfile
+
+        import pyarrow as pa
+
+        if not self._tables:
+            return
+        table = self._concatenated()
+        if self._schema is None:
+            _scratch.append(tempfile.TemporaryDirectory(prefix="runway-", ignore_cleanup_errors=True))
+            self._path = Path(_scratch[-1].name) / "rows.arrow"
+            self._schema = table.schema
+            self._stream = pa.ipc.new_stream(str(self._path), self._schema)
+        try:
+            if set(table.column_names) != set(self._schema.names):
+                raise ValueError(f"columns {table.column_names} after columns {self._schema.names}")
+            self._stream.write_table(table.select(self._schema.names).cast(self._schema))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+            raise self._misfit(error) from error
+        self._tables, self._bytes = [], 0
+
+    def _misfit(self, error: Exception) -> DataError:
+        return DataError(
+            f"the parts of the data do not have the same columns and types: {error}",
+            where=self.where,
+            hint="load the files as separate nodes and bring them into one form before ConcatenateDatasets",
+        )
+
+
+def dataset_of(table: pa.Table) -> Dataset:
+    """A Dataset over an Arrow table, without a copy.
+
+    HF would hash the whole table for its fingerprint; here a random one does, for nothing looks it up.
+    """
+    import uuid
+
+    from datasets import Dataset
+
+    return Dataset(table, fingerprint=uuid.uuid4().hex[:16])
+
+
+def column(dataset: Dataset, name: str) -> pa.ChunkedArray:
+    """One column as Arrow, without a copy where the dataset's rows are in their stored order."""
+    return dataset.select_columns([name]).with_format("arrow")[:].column(name)
+
+
+def codes_of(dataset: Dataset, name: str, where: str) -> np.ndarray:
+    """The values of a column as small integers, equal where the values are. int64, ``[rows]``."""
+    import numpy as np
+
+    need_columns(dataset, [name], where)
+    values = column(dataset, name).combine_chunks().dictionary_encode()
+    return values.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def need_columns(dataset: Dataset, names: Sequence[str], where: str) -> None:
+    """Raise a DataError where the dataset lacks one of the columns."""
+    for name in names:
+        if name not in dataset.column_names:
+            raise DataError(f"there is no column {name!r}", where=where, hint=did_you_mean(name, dataset.column_names))
+
+
+def lengths(values: pa.ChunkedArray) -> np.ndarray:
+    """The number of items of each list, or of characters of each text; 0 for null. int64, ``[rows]``."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    counts = pc.utf8_length(values) if is_text else pc.list_value_length(values)
+    return pc.fill_null(counts, 0).to_numpy().astype(np.int64)
+
+
+def ragged(lists: list[list[int]], dtype: Any) -> pa.ListArray:
+    """Python lists of integers as one Arrow list column; far faster than ``pa.array`` of them."""
+    from itertools import chain
+
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = np.zeros(len(lists) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, lists), dtype=np.int64, count=len(lists)), out=offsets[1:])
+    values = np.fromiter(chain.from_iterable(lists), dtype=dtype, count=int(offsets[-1]))
+    if offsets[-1] > np.iinfo(np.int32).max:
+        return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))

@@ -1,0 +1,397 @@
+"""DataOps over an EvalRecorder: get it, compute metrics, merge and save, show, upload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runway.errors import ConfigError, DataError, did_you_mean
+from runway.log import info, shown, table, warning
+from runway.registry import register_transform_functor
+from runway.transforms.base import BaseTransform
+
+if TYPE_CHECKING:
+    import evaluate
+
+    from runway.recorder import EvalRecorder
+
+METRIC_KEYS = ("name", "kwargs", "load_kwargs", "columns", "rename", "prefix")
+
+
+class RecorderTransform(BaseTransform):
+    """A transform of one EvalRecorder: write ``_call(self, data)`` and return the recorder."""
+
+    def _preprocess(self, data: Any) -> Any:
+        return data[0] if isinstance(data, list) and len(data) == 1 else data
+
+    def _check_input(self, data: Any) -> None:
+        check_recorder(data, self)
+
+
+def check_recorder(data: Any, transform: BaseTransform) -> None:
+    """Raise a DataError unless ``data`` is an EvalRecorder."""
+    from runway.recorder import EvalRecorder
+
+    if not isinstance(data, EvalRecorder):
+        given = f"a list of {len(data)}" if isinstance(data, list) else f"a {type(data).__name__}"
+        raise DataError(
+            f"{type(transform).__name__} takes one EvalRecorder, but is given {given} instead",
+            where=f"node {transform.name!r}",
+            hint="its input_node is one node whose output is a recorder; MergeAllEvalRecorderAndSave takes several",
+        )
+
+
+def base_dir_or_test_dir(transform: BaseTransform, base_dir: str | None) -> Path:
+    """The folder that the config names, else the ``test_dir`` of the run."""
+    if base_dir is None:
+        base_dir = (transform.global_config or {}).get("test_dir")
+    if base_dir is None:
+        raise ConfigError(
+            "base_dir must be given where there is no run with a test_dir", where=f"node {transform.name!r}"
+        )
+    return transform.resolve_path(base_dir)
+
+
+@register_transform_functor
+class GetEvaluationRecorder(BaseTransform):
+    """The recorder to evaluate: the one given to the pipeline, else one that was saved."""
+
+    def setup(
+        self,
+        base_dir: str | None = None,
+        eval_record_name: str = "test-evaluation",
+        recorder_prefix: str = "eval_recorder",
+        file_format: str = "parquet",
+        **kwargs: Any,
+    ) -> None:
+        """Take what is needed to load a recorder; nothing of it counts where the pipeline is given one.
+
+        Args:
+            base_dir: the folder that holds the recorder's; by default the run's ``test_dir``.
+            eval_record_name: the recorder's name, which is that of its folder.
+            recorder_prefix: the beginning of its files' names.
+            file_format: parquet, json, csv or pkl.
+            **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
+        """
+        super().setup(**kwargs)
+        self.base_dir = base_dir
+        self.eval_record_name = eval_record_name
+        self.recorder_prefix = recorder_prefix
+        self.file_format = file_format
+
+    def _call(self, data: EvalRecorder | None) -> EvalRecorder:
+        if data is not None:
+            check_recorder(data, self)
+            return data
+        from runway.recorder import EvalRecorder
+
+        base_dir = base_dir_or_test_dir(self, self.base_dir)
+        for path in EvalRecorder.saved_files(self.eval_record_name, base_dir, self.recorder_prefix, self.file_format):
+            self.track_file(path)
+        return EvalRecorder.load_from_disk(self.eval_record_name, base_dir, self.recorder_prefix, self.file_format)
+
+
+@register_transform_functor
+class ComputeMetrics(RecorderTransform):
+    """Metrics over two columns of a recorder, logged to its stats.
+
+    A result goes by its key in the metric's output where that begins with the metric's name (``accuracy``,
+    ``rouge1``); ``score`` goes by the metric's name (``sacrebleu``), any other key by both (``sacrebleu_bp``).
+    Arrays, such as a confusion matrix, become nested lists.
+    """
+
+    def setup(
+        self,
+        metrics: Sequence[str | Mapping[str, Any]],
+        pred_field: str,
+        ref_field: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take the metrics and the columns.
+
+        Args:
+            metrics: a name (shipped with runway, the path of a module, or on the hub) each, or
+                {name, kwargs: for compute(), load_kwargs: for the constructor (config_name), columns: {argument of
+                compute(): column}, rename: {key of the output: name of the stat}, prefix: put before the other names}.
+            pred_field: the column of predictions (for perplexity, of losses).
+            ref_field: the column of references; none for a metric that takes predictions only.
+            **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
+
+        Raises:
+            ConfigError: an entry of ``metrics`` is not of that form.
+        """
+        super().setup(**kwargs)
+        entries = [metrics] if isinstance(metrics, str | Mapping) else list(metrics)
+        self.metrics = [self._entry(index, entry) for index, entry in enumerate(entries)]
+        self.pred_field = pred_field
+        self.ref_field = ref_field
+
+    def _entry(self, index: int, entry: str | Mapping[str, Any]) -> dict[str, Any]:
+        where = f"node {self.name!r}, metrics[{index}]"
+        made: dict[str, Any] = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
+        unknown = next((key for key in made if key not in METRIC_KEYS), None)
+        if unknown is not None:
+            raise ConfigError(f"unknown key {unknown!r}", where=where, hint=did_you_mean(unknown, METRIC_KEYS))
+        if not isinstance(made.get("name"), str):
+            raise ConfigError(
+                f"a metric must be a name or an object with a name, but is {entry!r} instead", where=where
+            )
+        for key in ("kwargs", "load_kwargs", "columns", "rename"):
+            made[key] = dict(made.get(key) or {})
+        return made
+
+    def _call(self, data: EvalRecorder) -> EvalRecorder:
+        if not len(data):
+            raise DataError(
+                f"the recorder {data.name!r} is empty, so there is nothing to compute metrics over",
+                where=f"node {self.name!r}",
+                hint="no sample was logged: look at the dataloader and at the limit_*_batches of the trainer",
+            )
+        stats: dict[str, Any] = {}
+        for entry in self.metrics:
+            for name, value in self._compute(data, entry).items():
+                if name in stats:
+                    raise DataError(
+                        f"two metrics give the stat {name!r}",
+                        where=f"node {self.name!r}",
+                        hint=f"give one of them a prefix: {{name: {entry['name']!r}, prefix: 'my_'}}",
+                    )
+                stats[name] = value
+        data.log_stats_dict(stats)
+        return data
+
+    def _compute(self, recorder: EvalRecorder, entry: dict[str, Any]) -> dict[str, Any]:
+        inputs = {"predictions": self._column(recorder, self.pred_field, "pred_field")}
+        if self.ref_field is not None:
+            inputs["references"] = self._column(recorder, self.ref_field, "ref_field")
+        for argument, column in entry["columns"].items():
+            inputs[argument] = self._column(recorder, column, f"columns.{argument}")
+        try:
+            found = self._load(entry).compute(**inputs, **entry["kwargs"])
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"the metric {entry['name']!r} cannot be computed: {error}",
+                where=f"node {self.name!r}, columns {', '.join(filter(None, (self.pred_field, self.ref_field)))}",
+            ) from error
+        return {_stat_name(key, entry): value for key, value in (found or {}).items()}
+
+    def load_metrics(self) -> None:
+        """Load every metric once: before a training it shows whether they can be had.
+
+        Raises:
+            AssetError: the hub does not have one, or cannot be reached.
+            ConfigError: there is no module at a path, or a package is missing.
+        """
+        for entry in self.metrics:
+            self._load(entry)
+
+    def _load(self, entry: dict[str, Any]) -> evaluate.EvaluationModule:
+        from runway.metrics import SHIPPED, load_metric
+
+        path = self.resolve_path(entry["name"])
+        if entry["name"] not in SHIPPED and path.exists():
+            self.track_file(path)
+            return load_metric(path, **entry["load_kwargs"])
+        return load_metric(entry["name"], **entry["load_kwargs"])
+
+    def _column(self, recorder: EvalRecorder, name: str, setting: str) -> list:
+        if name not in recorder:
+            raise DataError(
+                f"{setting} names {name!r}, which the recorder {recorder.name!r} does not have",
+                where=f"node {self.name!r}",
+                hint=did_you_mean(name, recorder.column_names),
+            )
+        values = recorder.get_sample_logs_column(name)
+        missing = sum(value is None for value in values)
+        if missing:
+            raise DataError(
+                f"column {name!r} has no value in {missing} of {len(values)} rows, first in row {values.index(None)}",
+                where=f"node {self.name!r}",
+                hint="log it for each sample",
+            )
+        return values
+
+
+def _stat_name(key: str, entry: Mapping[str, Any]) -> str:
+    if key in entry["rename"]:
+        return entry["rename"][key]
+    metric = Path(entry["name"]).stem
+    name = metric if key == "score" else key if key.startswith(metric) else f"{metric}_{key}"
+    return f"{entry.get('prefix') or ''}{name}"
+
+
+@register_transform_functor
+class MergeAllEvalRecorderAndSave(BaseTransform):
+    """One recorder out of one or several over the same rows, saved in one folder that the next run overwrites."""
+
+    def setup(
+        self,
+        base_dir: str | None = None,
+        eval_record_name: str | None = None,
+        eval_recorder_prefix: str | None = "merged",
+        recorder_prefix: str = "eval_recorder",
+        file_format: str = "parquet",
+        save_recorder: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Take the name and place of the merged recorder.
+
+        Args:
+            base_dir: the folder that holds its folder; by default that of the first recorder, else the ``test_dir``.
+            eval_record_name: its name; by default made of the prefix and the first recorder's name.
+            eval_recorder_prefix: put before the first recorder's name (unless it begins so); null keeps the name.
+            recorder_prefix: the beginning of its files' names.
+            file_format: parquet, json, csv or pkl.
+            save_recorder: whether to save it.
+            **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
+        """
+        super().setup(**kwargs)
+        self.base_dir = base_dir
+        self.eval_record_name = eval_record_name
+        self.eval_recorder_prefix = eval_recorder_prefix
+        self.recorder_prefix = recorder_prefix
+        self.file_format = file_format
+        self.save_recorder = save_recorder
+
+    def _call(self, data: EvalRecorder | list[EvalRecorder]) -> EvalRecorder:
+        recorders = list(data) if isinstance(data, list | tuple) else [data]
+        for recorder in recorders:
+            check_recorder(recorder, self)
+        if not recorders:
+            check_recorder(data, self)
+        merged = recorders[0].merge(recorders[1:])
+        base_dir: str | Path | None = merged.base_dir
+        if self.base_dir is not None:
+            base_dir = self.resolve_path(self.base_dir)
+        elif base_dir is None and self.save_recorder:
+            base_dir = base_dir_or_test_dir(self, None)
+        merged.rename(self.eval_record_name or self._prefixed(merged.name or "evaluation"), base_dir)
+        if self.save_recorder:
+            path = merged.save_to_disk(self.recorder_prefix, self.file_format)
+            info(f"recorder {merged.name!r} with {len(merged)} rows saved to {shown(path.parent)}")
+        return merged
+
+    def _prefixed(self, name: str) -> str:
+        prefix = f"{self.eval_recorder_prefix}-" if self.eval_recorder_prefix else ""
+        folder, _, last = name.rpartition("/")
+        last = last if last.startswith(prefix) else prefix + last
+        return f"{folder}/{last}" if folder else last
+
+
+@register_transform_functor
+class DisplayEvalResults(RecorderTransform):
+    """Print the recorder's stats and some of its samples; the recorder passes through."""
+
+    def setup(
+        self,
+        columns: Sequence[str] | None = None,
+        num_rows: int = 5,
+        sort_by: str | None = None,
+        lowest_first: bool = False,
+        title: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take what to show.
+
+        Args:
+            columns: the columns of the samples to show; by default all.
+            num_rows: how many samples to show.
+            sort_by: show the samples with the highest values of this column (such as ``loss``: where the model is
+                most wrong); by default the first.
+            lowest_first: show those with its lowest values instead (such as ``sentence_bleu``).
+            title: stands over the stats; by default the recorder's name.
+            **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
+        """
+        super().setup(**kwargs)
+        self.columns = columns
+        self.num_rows = num_rows
+        self.sort_by = sort_by
+        self.lowest_first = lowest_first
+        self.title = title
+
+    def _call(self, data: EvalRecorder) -> EvalRecorder:
+        wanted = list(self.columns) if self.columns is not None else data.column_names
+        columns = [name for name in wanted if self._is_there(data, name, "columns")]
+        title = self.title or f"Evaluation of {data.name}"
+        stats = [[name, _cell(value)] for name, value in data.get_stats_logs().items()]
+        if stats:
+            table(title, ["stat", "value"], stats)
+        else:
+            info(f"{title}: there are no stats")
+        rows = self._rows(data)
+        if columns and rows:
+            samples = [data[row] for row in rows]
+            shown = [
+                [row, *(_cell(sample[name]) for name in columns)] for row, sample in zip(rows, samples, strict=True)
+            ]
+            order = f", {'lowest' if self.lowest_first else 'highest'} {self.sort_by} first" if self.sort_by else ""
+            table(f"{len(rows)} of {len(data)} samples{order}", ["row", *columns], shown)
+        return data
+
+    def _is_there(self, data: EvalRecorder, name: str, setting: str) -> bool:
+        """Whether there is such a column; a table that lacks one is no reason to lose a test."""
+        if name not in data:
+            hint = did_you_mean(name, data.column_names)
+            warning(f"node {self.name!r}: {setting} names {name!r}, which the recorder does not have ({hint})")
+        return name in data
+
+    def _rows(self, data: EvalRecorder) -> list[int]:
+        rows = range(len(data))
+        if self.sort_by is None or not self._is_there(data, self.sort_by, "sort_by"):
+            return list(rows[: self.num_rows])
+        import heapq
+
+        values = data.get_sample_logs_column(self.sort_by)
+        choose = heapq.nsmallest if self.lowest_first else heapq.nlargest
+        return choose(self.num_rows, (row for row in rows if values[row] is not None), key=values.__getitem__)
+
+
+def _cell(value: Any, most: int = 80) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    text = "" if value is None else str(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+@register_transform_functor
+class UploadEvalRecorderToWandb(RecorderTransform):
+    """Log the recorder's stats and columns to the wandb run that is active; the recorder passes through."""
+
+    def setup(
+        self,
+        log_stats_dict: bool = True,
+        prefix_to_log: Sequence[str] | None = None,
+        columns_to_log: Sequence[str] | None = None,
+        wandb_tab_name: str = "evaluation",
+        **kwargs: Any,
+    ) -> None:
+        """Take what to upload.
+
+        Args:
+            log_stats_dict: whether to log the stats.
+            prefix_to_log: log the columns whose names begin with one of these, as a table.
+            columns_to_log: log these columns too.
+            wandb_tab_name: the section of the run's page.
+            **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
+        """
+        super().setup(**kwargs)
+        self.log_stats_dict = log_stats_dict
+        self.prefix_to_log = prefix_to_log or ()
+        self.columns_to_log = columns_to_log
+        self.wandb_tab_name = wandb_tab_name
+
+    def _call(self, data: EvalRecorder) -> EvalRecorder:
+        from runway.recorder.upload import active_run
+
+        meta = (self.global_config or {}).get("meta") or {}
+        if active_run() is None and "wandb" not in (meta.get("logger_enable") or ()):
+            info("wandb: not in meta.logger_enable, nothing is uploaded")
+            return data
+        data.upload_to_wandb(
+            self.wandb_tab_name,
+            log_stats_dict=self.log_stats_dict,
+            prefix_to_log=self.prefix_to_log,
+            columns_to_log=self.columns_to_log,
+        )
+        return data

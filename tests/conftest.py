@@ -1,0 +1,218 @@
+"""Fixtures that every test may use: a temporary project folder and the real command run in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# What no test may do: call a hub, send a run to a service, or take more cores than its share.
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "WANDB_MODE": "offline",
+    "WANDB_SILENT": "true",
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "NO_COLOR": "1",
+    "COLUMNS": "160",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the offline environment before any test module can import a library that reads it.
+
+    Args:
+        config: pytest's own settings, not read here.
+    """
+    os.environ.update(OFFLINE)
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread() -> None:
+    """Keep a test that uses torch on one core; a test that does not never imports it for this."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run of a command left.
+
+    Attributes:
+        returncode: The exit code of the process.
+        stdout: What it printed, as text.
+        stderr: What it logged, as text.
+        seconds: Wall-clock of the whole process.
+    """
+
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def output(self) -> str:
+        """Everything that a user saw on the screen: stdout, then stderr."""
+        return self.stdout + self.stderr
+
+
+class Project:
+    """A user's project in a temporary folder: files are written into it and real commands run in it.
+
+    Attributes:
+        path: The project's root. It has an empty `src/`, which is how runway knows a project.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "src").mkdir(parents=True, exist_ok=True)
+
+    def write(self, path: str | Path, text: str) -> Path:
+        """Write a file, making its folders; the text may be indented as the test's code is.
+
+        Args:
+            path: Where, relative to the project.
+            text: The file's content; the common indentation and the first newline go.
+
+        Returns:
+            The file's full path.
+        """
+        target = self.path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(textwrap.dedent(text).removeprefix("\n"), encoding="utf-8")
+        return target
+
+    def read(self, path: str | Path) -> str:
+        """Give a file's text.
+
+        Args:
+            path: Where, relative to the project.
+
+        Returns:
+            The text.
+        """
+        return (self.path / path).read_text(encoding="utf-8")
+
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Give the environment that commands run in: this process's, offline, with runway importable.
+
+        Args:
+            env: Variables to add or replace.
+
+        Returns:
+            The whole environment.
+        """
+        merged = {**os.environ, **OFFLINE}
+        # A project is outside of the repository, and runway need not be installed for its tests to run.
+        merged["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+        merged.update(env or {})
+        return merged
+
+    def start(self, *args: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start `runway ARGS` in the project and return at once, for tests that kill it or run two.
+
+        Args:
+            args: The command's arguments.
+            env: Variables to add or replace.
+
+        Returns:
+            The running process, with pipes on its streams.
+        """
+        return subprocess.Popen(
+            [sys.executable, "-m", "runway", *map(str, args)],
+            cwd=self.path,
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def run(
+        self,
+        *args: str | Path,
+        check: bool = True,
+        timeout: float = 120,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+    ) -> Result:
+        """Run `runway ARGS` in the project, in a new process.
+
+        Args:
+            args: The command's arguments.
+            check: Fail the test, showing what was printed, where the exit code is not 0.
+            timeout: Seconds after which the process is ended and the test fails.
+            env: Variables to add or replace.
+            input: What it gets on standard input; nothing otherwise.
+
+        Returns:
+            Exit code, streams and wall-clock.
+        """
+        return self._run(["-m", "runway", *map(str, args)], check, timeout, env, input)
+
+    def python(
+        self,
+        *args: str | Path,
+        check: bool = True,
+        timeout: float = 120,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+    ) -> Result:
+        """Run `python ARGS` in the project, in a new process: a script, or `-c` and code.
+
+        Args:
+            args: The interpreter's arguments.
+            check: Fail the test, showing what was printed, where the exit code is not 0.
+            timeout: Seconds after which the process is ended and the test fails.
+            env: Variables to add or replace.
+            input: What it gets on standard input; nothing otherwise.
+
+        Returns:
+            Exit code, streams and wall-clock.
+        """
+        return self._run([*map(str, args)], check, timeout, env, input)
+
+    def _run(
+        self, args: list[str], check: bool, timeout: float, env: Mapping[str, str] | None, stdin: str | None
+    ) -> Result:
+        started = time.perf_counter()
+        # No standard input (rather than pytest's) unless the test gives one: nothing may wait for a person.
+        source = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        done = subprocess.run(
+            [sys.executable, *args],
+            cwd=self.path,
+            env=self.environment(env),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            **source,
+        )
+        result = Result(done.returncode, done.stdout, done.stderr, time.perf_counter() - started)
+        if check and result.returncode != 0:
+            pytest.fail(
+                f"`python {' '.join(args)}` ended with {result.returncode}\n"
+                f"--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}",
+                pytrace=False,
+            )
+        return result
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A fresh project folder: `project.write(path, text)`, `project.run(*args)`, `project.path`."""
+    return Project(tmp_path / "project")

@@ -1,0 +1,122 @@
+"""Names to classes: levels, clashes, projects and their modules, and the user's own traceback."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runway import registry
+from runway.errors import ConfigError, UserCodeError
+from runway.registry import Registry, find_project, import_user_module, user_traceback
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Project
+
+
+class Mine:
+    pass
+
+
+class Other:
+    pass
+
+
+def test_names() -> None:
+    models = Registry("model")
+    assert models.register(Mine) is Mine
+    assert models.register(Mine) is Mine  # a module that is loaded again
+    models.register(Mine, "Again")
+    assert models.get("Mine") is models.get("Again") is Mine
+    with pytest.raises(ConfigError, match="'Mine' is registered twice") as caught:
+        models.register(Other, "Mine")
+    assert "Mine and " in str(caught.value.where)
+    assert str(caught.value.where).endswith(":Other")
+    with pytest.raises(ConfigError, match="unknown model 'mine'") as caught:
+        models.get("mine")
+    assert caught.value.hint == "did you mean 'Mine'?"
+    with pytest.raises(ConfigError, match="must be text"):
+        models.get(5)  # type: ignore[arg-type]
+
+
+def test_classes_by_their_place() -> None:
+    models = Registry("model")
+    assert models.get("runway.errors:ConfigError") is ConfigError
+    assert models.get(f"{__name__}:Mine") is sys.modules[__name__].Mine
+    with pytest.raises(ConfigError, match="has no class 'ConfigErorr'") as caught:
+        models.get("runway.errors:ConfigErorr")
+    assert "'ConfigError'" in str(caught.value.hint)
+    with pytest.raises(ConfigError, match=r"no module 'runway\.nothing'"):
+        models.get("runway.nothing:X")
+    with pytest.raises(ConfigError, match="has no class 'did_you_mean'"):
+        models.get("runway.errors:did_you_mean")
+
+
+def test_ready_made_names_are_all_there() -> None:
+    known = registry.transforms.names()
+    assert {"LoadHFDataset", "HFDatasetTokenizeTransform", "DummyTransform", "SplitHFDataset"} <= known.keys()
+    assert list(known) == sorted(known)
+
+
+def test_find_project(tmp_path: Path) -> None:
+    (tmp_path / "p" / "configs" / "demo").mkdir(parents=True)
+    config = tmp_path / "p" / "configs" / "demo" / "c.jsonnet"
+    (tmp_path / "p" / "src").mkdir()
+    assert find_project(config) == tmp_path / "p"
+    (tmp_path / "p" / "configs" / "pyproject.toml").write_text("")
+    assert find_project(config) == tmp_path / "p" / "configs"  # the nearest
+
+
+def test_a_plugin_that_fails_does_not_stop_others(project: Project) -> None:
+    for name, code in (("good", GOOD_PLUGIN), ("bad", "raise ValueError('broken plugin')\n")):
+        project.write(f"site/site-packages/{name}_plugin.py", code)
+        folder = f"site/site-packages/{name}_plugin-1.0.dist-info"
+        project.write(f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {name}-plugin\nVersion: 1.0\n")
+        project.write(f"{folder}/entry_points.txt", f"[runway.plugins]\n{name} = {name}_plugin\n")
+    path = str(project.path / "site" / "site-packages")
+    code = (
+        f"import sys; sys.path.insert(0, {path!r}); from runway.cli import main; sys.exit(main(['show', 'FromPlugin']))"
+    )
+    result = project.python("-c", code)
+    assert "From a plugin." in result.stdout
+    assert "warning: the plugin 'bad' (bad_plugin) does not import: ValueError('broken plugin')" in result.stderr
+
+
+GOOD_PLUGIN = '''
+from runway import BaseTransform, register_transform_functor
+
+
+@register_transform_functor
+class FromPlugin(BaseTransform):
+    """From a plugin."""
+'''
+
+
+def test_a_module_that_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "raising_module.py").write_text("x = 1\nimport not_there_at_all\n")
+    with pytest.raises(UserCodeError) as caught:
+        import_user_module("raising_module", where="test")
+    assert caught.value.where == f"{tmp_path / 'raising_module.py'}:2"
+    assert caught.value.traceback.count("File ") == 1  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="no module 'raising'"):
+        import_user_module("raising", where="test")
+
+
+def test_the_users_traceback_has_the_cause_and_not_runways_frames() -> None:
+    def user_code() -> None:
+        try:
+            registry.transforms.get("NothingOfThisName")
+        except ConfigError as error:
+            raise ValueError("mine") from error
+
+    with pytest.raises(ValueError, match="mine") as caught:
+        user_code()
+    text = user_traceback(caught.value)
+    assert "unknown transform 'NothingOfThisName'" in text
+    assert "direct cause" in text
+    assert text.endswith("ValueError: mine")
+    assert "/runway/registry.py" not in text

@@ -1,0 +1,108 @@
+"""The base classes: names mapped, checks, splits, rows; and the import path of the first releases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from runway import registry
+from runway.config.reads import Reads
+from runway.data_module.data_transforms import (
+    BaseTransform,
+    HFDatasetTransform,
+    RowWiseTransform,
+    register_transform_functor,
+)
+from runway.errors import DataError
+
+
+class Upper(RowWiseTransform):
+    """Upper-cases the text; rows without any are left out."""
+
+    def _call(self, row_n: int, row: Any) -> Any:
+        return {"text": row["text"].upper(), "row": row_n} if row["text"] else None
+
+
+class Double(BaseTransform):
+    """Doubles ``number``."""
+
+    def _check_input(self, data: Any) -> bool:
+        return isinstance(data, dict)
+
+    def _call(self, data: dict) -> dict:
+        return {"number": data["number"] * 2}
+
+
+class Shout(HFDatasetTransform):
+    """Adds a column ``loud``."""
+
+    def _call(self, data: Any) -> Any:
+        return self.map_splits(data, lambda rows: rows.add_column("loud", [text.upper() for text in rows["text"]]))
+
+
+def node(cls: type, **settings: Any) -> Any:
+    made = cls(name="process:X")
+    made.setup(**settings)
+    return made
+
+
+def test_the_old_import_path_is_the_same() -> None:
+    import runway
+
+    assert runway.HFDatasetTransform is HFDatasetTransform
+    assert runway.BaseTransform is BaseTransform
+    assert register_transform_functor is registry.register_transform_functor
+
+
+def test_names_are_mapped_on_the_way_in_and_out() -> None:
+    mapped = node(Double, input_mapping={"n": "number"}, output_mapping={"number": "twice"})
+    assert mapped({"n": 4}) == {"twice": 8}
+    with pytest.raises(DataError, match="'n', which the data does not have"):
+        mapped({"m": 4})
+    with pytest.raises(DataError, match="_check_input"):
+        node(Double)([1])
+
+
+def test_rows() -> None:
+    rows = [{"text": "a"}, {"text": ""}, {"text": "b"}]
+    expected = [{"text": "A", "row": 0}, {"text": "B", "row": 2}]
+    assert node(Upper)(rows) == expected
+    assert node(Upper)(Dataset.from_list(rows)).to_list() == expected
+    assert node(Upper)(DatasetDict(train=Dataset.from_list(rows)))["train"].to_list() == expected
+
+
+def test_dataset_transforms_take_and_give_plain_dicts(capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"train": Dataset.from_dict({"text": ["a"]}), "test": Dataset.from_dict({"text": ["b"]})}
+    shouted = node(Shout, splits_to_process=["train", "valid"], rename_col_dict={"loud": "LOUD"})(data)
+    assert isinstance(shouted, DatasetDict)
+    assert shouted["train"].to_list() == [{"text": "a", "LOUD": "A"}]
+    assert shouted["test"].column_names == ["text"]
+    assert capsys.readouterr().err.count("no split 'valid'") == 1
+    with pytest.raises(DataError, match="needs a Dataset"):
+        node(Shout)([1, 2])
+
+
+def test_paths_and_tracking(tmp_path: Path) -> None:
+    made = Double(project=tmp_path)
+    (tmp_path / "a.txt").write_text("")
+    assert made.track_file("a.txt") == tmp_path / "a.txt"
+    assert made.track_glob("*.txt") == [tmp_path / "a.txt"]
+    assert made._reads.files == {("file", str(tmp_path / "a.txt")), ("glob", str(tmp_path / "*.txt"))}
+
+
+def test_notes_are_plain_and_the_last_of_a_name_stays() -> None:
+    node = BaseTransform(name="process:X")
+    node.note("dropped", {"empty": 1})
+    node.note("dropped", {"empty": 2, "pairs": (1, 2)})
+    assert node._reads.notes == {"dropped": {"empty": 2, "pairs": [1, 2]}}
+    with pytest.raises(TypeError, match=r"`value` of note\('rows'\) must be plain data"):
+        node.note("rows", {1, 2})
+
+
+def test_notes_of_an_uncached_node_go_with_the_node_that_runs_it() -> None:
+    mine, above = Reads(notes={"rows": 2}), Reads(notes={"rows": 1, "dropped": 3})
+    mine.merge(above)
+    assert mine.notes == {"rows": 2, "dropped": 3}

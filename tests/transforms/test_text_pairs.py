@@ -1,0 +1,170 @@
+"""Cleaning, filtering and splitting of sentence pairs: what goes, what is said, what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from datasets import Dataset, DatasetDict
+
+from runway.errors import ConfigError, DataError
+
+Make = Callable[..., Any]
+
+
+def pairs(*rows: tuple[str | None, str | None]) -> Dataset:
+    return Dataset.from_dict({"source": [row[0] for row in rows], "target": [row[1] for row in rows]})
+
+
+def test_cleaning(make: Make) -> None:
+    node = make(
+        "CleanPairs",
+        replacements=[
+            {"pattern": "`", "replacement": "'"},
+            {"pattern": r"\[([^\]]*)\]", "replacement": r"\1"},
+            {"pattern": r"\(\d+:\d+\)", "side": "source"},
+        ],
+    )
+    cleaned = node(pairs(("(51:4) Tu\u0308r\u00a0 zu ", "don`t [even] (51:4)\t go"), ("gut", "good"), (None, "x")))
+    assert cleaned["source"][:] == ["Tür zu", "gut", ""]
+    assert cleaned["target"][:] == ["don't even (51:4) go", "good", "x"]
+    assert node._reads.notes["changed texts"] == {
+        "NFC": 1,
+        "replacing '`'": 1,
+        r"replacing '\\[([^\\]]*)\\]'": 1,
+        r"replacing '\\(\\d+:\\d+\\)'": 1,
+        "white space": 2,
+    }
+
+
+def test_cleaning_leaves_other_columns_and_splits(make: Make) -> None:
+    rows = pairs((" a ", "b")).add_column("book", [3])
+    data = make("CleanPairs", splits_to_process=["train"], lowercase=True)(DatasetDict(train=rows, test=rows))
+    assert data["train"][0] == {"source": "a", "target": "b", "book": 3}
+    assert data["test"][0]["source"] == " a "
+
+
+def test_settings_of_cleaning_that_cannot_be(make: Make) -> None:
+    with pytest.raises(ConfigError, match=r"`unicode_form` must be one of NFC"):
+        make("CleanPairs", unicode_form="nfc")
+    with pytest.raises(ConfigError, match=r"a replacement must have a pattern"):
+        make("CleanPairs", replacements=["x"])
+    with pytest.raises(ConfigError, match=r"pattern, replacement and side"):
+        make("CleanPairs", replacements=[{"pattern": "x", "side": "de"}])
+    with pytest.raises(ConfigError, match=r"'\(\?=x\)' or its replacement is not right(.|\n)*RE2"):
+        make("CleanPairs", replacements=[{"pattern": "(?=x)"}])(pairs(("x", "y")))
+
+
+ROWS = [
+    ("eins zwei", "one two"),
+    ("", "empty"),
+    ("leer", " "),
+    (None, "null"),
+    ("a b c d e f", "too long"),
+    ("x", "y y y y y"),
+    ("ja", "yes of course"),
+    ("gleich", "gleich"),
+    ("eins zwei", "one two"),
+    ("eins zwei", "one, two"),
+]
+
+
+def test_filtering_counts_each_reason(make: Make, capsys: pytest.CaptureFixture) -> None:
+    node = make("FilterPairs", max_length=5, max_ratio=2, ratio_slack=2, drop_identical=True)
+    data = node(DatasetDict(train=pairs(*ROWS), test=pairs(*ROWS[:1])))
+    assert data["train"]["target"][:] == ["one two", "yes of course", "one, two"]
+    assert node._reads.notes["filtered"] == {
+        "train": {
+            "rows": 10,
+            "kept": 3,
+            "dropped": {
+                "with an empty source": 2,
+                "with an empty target": 1,
+                "longer than 5 words": 1,
+                "with a length ratio above 2": 1,
+                "with identical sides": 1,
+                "duplicates of source, target": 1,
+            },
+        },
+        "test": {"rows": 1, "kept": 1, "dropped": {}},
+    }
+    assert "train 10 → 3 rows; dropped: 2 with an empty source; 1 with an empty target" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"drop_duplicates": "source"}, 5),
+        ({"drop_duplicates": None}, 7),
+        ({"min_length": 2}, 3),
+        ({"unit": "characters", "max_length": 9}, 4),
+        ({"drop_empty": False, "drop_duplicates": None}, 10),
+    ],
+)
+def test_limits(make: Make, settings: dict, kept: int) -> None:
+    assert len(make("FilterPairs", **settings)(pairs(*ROWS))) == kept
+
+
+def test_what_is_tested_is_not_learnt(make: Make) -> None:
+    data = DatasetDict(train=pairs(("a", "1"), ("b", "2"), ("c", "3")), test=pairs(("a", "9"), ("d", "3")))
+    node = make("FilterPairs", splits_to_process=["train"], not_in_splits=["test"])
+    filtered = node(data)
+    assert filtered["train"]["source"][:] == ["b"]
+    assert len(filtered["test"]) == 2
+    assert node._reads.notes["filtered"]["train"]["dropped"] == {
+        "whose source is in test too": 1,
+        "whose target is in test too": 1,
+    }
+
+
+def test_a_split_that_is_all_dropped(make: Make) -> None:
+    with pytest.raises(DataError, match=r"no pair of the split 'train' is left: {'longer than 1 words': 1}"):
+        make("FilterPairs", max_length=1)(DatasetDict(train=pairs(("a b", "c d"))))
+
+
+def test_settings_of_filtering_that_cannot_be(make: Make) -> None:
+    for settings in ({"unit": "tokens"}, {"drop_duplicates": "all"}, {"max_ratio": 0.5}):
+        with pytest.raises(ConfigError, match=next(iter(settings))):
+            make("FilterPairs", **settings)
+
+
+def books() -> Dataset:
+    return Dataset.from_dict({"source": list("abcdefgh"), "book": [1, 1, 2, 2, 2, 3, 4, 4]})
+
+
+def test_splitting_by_chosen_groups(make: Make) -> None:
+    rules = {"test": {"values": [2]}, "valid": {"values": [3, 4]}}
+    data = make("SplitHFDatasetByRule", group_column="book", splits=rules)(DatasetDict(train=books()))
+    assert {name: rows["source"][:] for name, rows in data.items()} == {
+        "train": ["a", "b"],
+        "test": ["c", "d", "e"],
+        "valid": ["f", "g", "h"],
+    }
+
+
+def test_splitting_by_ranges(make: Make) -> None:
+    data = make("SplitHFDatasetByRule", splits={"test": {"rows": [-2, None]}, "valid": {"rows": [0, 1]}})(books())
+    assert {name: "".join(rows["source"]) for name, rows in data.items()} == {
+        "train": "bcdef",
+        "test": "gh",
+        "valid": "a",
+    }
+
+
+def test_splits_that_cannot_be(make: Make) -> None:
+    def split(splits: dict, **settings: Any) -> Any:
+        return make("SplitHFDatasetByRule", splits=splits, **settings)(DatasetDict(train=books()))
+
+    with pytest.raises(DataError, match=r"no row has book 9(.|\n)*1, 2, 3, 4"):
+        split({"test": {"values": [9]}}, group_column="book")
+    with pytest.raises(ConfigError, match=r"'test' and 'valid' have rows in common"):
+        split({"test": {"rows": [0, 3]}, "valid": {"rows": [2, 4]}})
+    with pytest.raises(DataError, match=r"'train' would be empty"):
+        split({"test": {"rows": [0, None]}})
+    with pytest.raises(ConfigError, match=r"`group_column` does not say"):
+        split({"test": {"values": [1]}})
+    with pytest.raises(ConfigError, match=r"a rule must be"):
+        split({"test": 0.1})
+    with pytest.raises(ConfigError, match=r"`splits` must name the splits beside 'train'"):
+        split({"train": {"rows": [0, 1]}})
