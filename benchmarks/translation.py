@@ -225,7 +225,6 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         overrides.append(f"dataset.rows={json.dumps({'train': arguments.rows})}")
     overrides += arguments.opts
     config = load_config(ROOT / "configs/translation/multi30k_de_en.jsonnet", overrides)
-    config.train.optimizer_config.optimizer_params["fused"] = True
     config.train.optimizer_config.optimizer_params["lr"] = 5e-4
     config.train.optimizer_config["scheduler"] = None  # a constant rate for all
     pipeline = DataPipeline(config.data_pipeline, config, project=ROOT, quiet=True)

@@ -16,6 +16,7 @@ from runway.config.values import Config
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.executors.evaluation import check_eval_pipeline, run_eval_pipeline, scalar_stats
 from runway.executors.optimizers import build_optimizer, build_scheduler
+from runway.executors.precision import clips_plainly, scales_gradients
 from runway.executors.pretrained import loading_a_model, resolve_source
 from runway.executors.row_order import RowOrder
 from runway.executors.stop_on_nan import StopOnNaN
@@ -249,10 +250,27 @@ class BaseExecutor(lightning.LightningModule):
         """The optimiser and the schedule of ``train.optimizer_config``."""
         config = self.train_config.get("optimizer_config")
         trainer = self.trainer
-        fused = not trainer.gradient_clip_val  # under mixed precision Lightning refuses to clip for a fused kernel
+        fused = not (trainer.gradient_clip_val and scales_gradients(trainer))  # Lightning refuses that
         optimizer = build_optimizer(self, config, fused=fused)
         schedule = build_scheduler(optimizer, config, lambda: trainer.estimated_stepping_batches)
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, and with a fused optimiser too.
+
+        Under mixed precision Lightning refuses to clip for one. That is right in fp16, whose gradients the optimiser
+        would unscale; in bf16 there is nothing to unscale.
+        """
+        if gradient_clip_val and gradient_clip_algorithm in (None, "norm") and clips_plainly(self.trainer):
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_callbacks(self) -> list[lightning.Callback]:
         """The callbacks that belong to every training; ``train.stop_on_nan: false`` leaves the check out."""
@@ -295,6 +313,7 @@ class BaseExecutor(lightning.LightningModule):
         if self.trainer.sanity_checking:
             return
         recorder = self.valid_eval_recorder = self._row_order.apply(self.valid_eval_recorder)
+        self._log_recorded("val", recorder)
         stats: dict[str, float] = {}
         if self.trainer.is_global_zero:
             evaluated = self._evaluate(recorder)
@@ -305,7 +324,22 @@ class BaseExecutor(lightning.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Put the recorder into the dataset's order; the experiment evaluates and saves it."""
-        self.test_eval_recorder = self._row_order.apply(self.test_eval_recorder)
+        recorder = self.test_eval_recorder = self._row_order.apply(self.test_eval_recorder)
+        self._log_recorded("test", recorder)
+
+    def recorded_metrics(self, prefix: str, recorder: EvalRecorder) -> dict[str, float]:
+        """Numbers over all rows of a validation or a test, to be logged; a subclass may compute some.
+
+        Args:
+            prefix: ``val`` or ``test``.
+            recorder: every row of every rank, once, in the dataset's order.
+        """
+        return {}
+
+    def _log_recorded(self, prefix: str, recorder: EvalRecorder) -> None:
+        metrics = self.recorded_metrics(prefix, recorder) if self.trainer.is_global_zero else {}
+        for name, value in self.trainer.strategy.broadcast(metrics, src=0).items():
+            self.log(name, value, prog_bar=True, rank_zero_only=False)
 
     def _new_recorder(self, name: str) -> EvalRecorder:
         self._row_order = RowOrder()

@@ -18,6 +18,7 @@ PLACE = "train.optimizer_config"
 _NOT_FROM_CONFIG = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "LRScheduler", "SWALR"}
 _STEPPED_PER_BATCH = {"OneCycleLR", "CyclicLR"}
 _NEED_A_METRIC = {"ReduceLROnPlateau", "reduce_lr_on_plateau", "greedy"}
+_FUSED, _FUSED_ON = ("Adam", "AdamW"), ("cpu", "cuda")
 _STEPS_OF_A_PROBE = 1_000_000
 _LIGHTNING_KEYS = ("interval", "frequency", "monitor", "strict")
 
@@ -42,7 +43,7 @@ def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = F
         config: ``optimizer_name`` (``AdamW`` where none is given), ``optimizer_params`` (its keyword
             arguments), and ``decay_biases_and_norms``: weight decay also on one-dimensional parameters,
             false by default.
-        fused: take the fused kernel where the optimiser has one and the parameters are on a GPU.
+        fused: take the fused kernel of Adam and AdamW, where the parameters are on a device that has one.
 
     Raises:
         ConfigError: an unknown optimiser, or arguments that it does not take.
@@ -64,8 +65,9 @@ def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = F
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise ConfigError("the model has no parameter to train", where=PLACE, hint="every parameter is frozen")
-    if fused and "fused" in accepted and not params.keys() & {"fused", "foreach"}:
-        params["fused"] = all(parameter.is_cuda for parameter in trained) or None
+    if fused and name in _FUSED and not params.keys() & {"fused", "foreach", "differentiable"}:
+        fits = all(parameter.device.type in _FUSED_ON and parameter.is_floating_point() for parameter in trained)
+        params["fused"] = fits or None
     decay = params.get("weight_decay", accepted.get("weight_decay"))
     split = bool(decay) and not config.get("decay_biases_and_norms", False)
     try:

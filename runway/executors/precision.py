@@ -1,8 +1,13 @@
-"""What ``precision: 'auto'`` means on this machine."""
+"""What ``precision: 'auto'`` means on this machine, and what a Trainer's precision means for gradients."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
+
+if TYPE_CHECKING:
+    import lightning
 
 
 def best_precision(accelerator: str = "auto") -> str:
@@ -29,3 +34,14 @@ def _cpu_computes_bf16() -> bool:
         return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # before torch 2.12
     return bool(probe and probe())
+
+
+def scales_gradients(trainer: lightning.Trainer) -> bool:
+    """Whether the loss is scaled, as fp16 needs it, so that gradients must be unscaled before they are clipped."""
+    return getattr(trainer.precision_plugin, "scaler", None) is not None
+
+
+def clips_plainly(trainer: lightning.Trainer) -> bool:
+    """Whether each process holds whole gradients, unscaled: then ``torch.nn.utils.clip_grad_norm_`` is right."""
+    sharded = type(trainer.strategy).__name__ in ("FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy")
+    return not sharded and not scales_gradients(trainer)

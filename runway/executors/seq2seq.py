@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import nn
 
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.executors.base_executor import BaseExecutor
@@ -122,7 +122,6 @@ class Seq2SeqExecutor(BaseExecutor):
             **kwargs,
         )
         self.head = PackedHead(self.model)
-        self._totals = _Totals()
         if average_last is not None:
             AverageLastWeights.of(average_last)  # a mistake in it shows now
 
@@ -261,7 +260,6 @@ class Seq2SeqExecutor(BaseExecutor):
         rows = batch["positions"][: len(losses)] // labels.shape[1]  # [N]: whose token it is
         sums = losses.new_zeros(len(labels)).index_add_(0, rows, losses)  # [B]
         counts = torch.bincount(rows, minlength=len(labels))  # [B]
-        self._totals.add(float(losses.sum()), len(losses))
         columns = {
             "source": self._texts(batch, "source"),
             "reference": self._texts(batch, "target"),
@@ -288,36 +286,13 @@ class Seq2SeqExecutor(BaseExecutor):
 
     # Around the steps
 
-    def on_validation_epoch_start(self) -> None:
-        """Take a fresh recorder and fresh totals."""
-        super().on_validation_epoch_start()
-        self._totals = _Totals()
-
-    def on_test_epoch_start(self) -> None:
-        """Take a fresh recorder and fresh totals."""
-        super().on_test_epoch_start()
-        self._totals = _Totals()
-
-    def on_validation_epoch_end(self) -> None:
-        """Log loss and perplexity over all tokens; evaluate what was recorded."""
-        if not self.trainer.sanity_checking:
-            self._log_totals("val")
-        super().on_validation_epoch_end()
-
-    def on_test_epoch_end(self) -> None:
-        """Log loss and perplexity over all tokens; put the recorder into the dataset's order."""
-        self._log_totals("test")
-        super().on_test_epoch_end()
-
-    def _log_totals(self, prefix: str) -> None:
-        totals = torch.tensor([self._totals.loss, self._totals.tokens], dtype=torch.float64)
-        if self.trainer.world_size > 1:
-            moved = totals.to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
-            totals = self.trainer.strategy.reduce(moved, reduce_op="sum")
-        loss, tokens = (float(value) for value in totals)
-        mean = loss / tokens if tokens else math.nan
-        self.log(f"{prefix}_loss", mean, prog_bar=True)
-        self.log(f"{prefix}_perplexity", math.exp(mean) if mean < 700 else math.inf, prog_bar=True)
+    def recorded_metrics(self, prefix: str, recorder: EvalRecorder) -> dict[str, float]:
+        """Loss and perplexity over all target tokens: the same whatever the batches and the number of ranks."""
+        if "loss" not in recorder or "target_tokens" not in recorder:
+            return {}
+        losses, tokens = (np.asarray(recorder.get_sample_logs_column(name)) for name in ("loss", "target_tokens"))
+        mean = float(losses @ tokens / tokens.sum()) if tokens.sum() else math.nan
+        return {f"{prefix}_loss": mean, f"{prefix}_perplexity": math.exp(mean) if mean < 700 else math.inf}
 
     def on_test_end(self) -> None:
         """Export the tested model, where the test has a folder of its own."""
@@ -338,36 +313,3 @@ class Seq2SeqExecutor(BaseExecutor):
         if self.average_last is not None and self.mode == "train":
             callbacks.append(AverageLastWeights.of(self.average_last))
         return callbacks
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as Lightning does, and for a fused optimiser too.
-
-        Under mixed precision Lightning refuses a fused optimiser with clipping. That is right for fp16, whose
-        gradients are scaled; in bf16 and fp32 there is nothing to unscale.
-        """
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
-        if not gradient_clip_val or scaled or gradient_clip_algorithm not in (None, "norm"):
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
-        if type(self.trainer.strategy).__name__ in ("FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy"):
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
-
-
-class _Totals:
-    """The sum of the losses of all tokens of an epoch, and how many there were."""
-
-    def __init__(self) -> None:
-        self.loss, self.tokens = 0.0, 0
-
-    def add(self, loss: float, tokens: int) -> None:
-        """Add a batch's."""
-        self.loss += loss
-        self.tokens += tokens

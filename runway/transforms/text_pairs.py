@@ -197,7 +197,7 @@ class FilterPairs(HFDatasetTransform):
                 raise DataError(
                     f"no pair of the split {name!r} is left: {kept.dropped}",
                     where=f"node {self.name!r}",
-                    hint="look at the limits, and at the pairs themselves: runway inspect CONFIG NODE",
+                    hint="look at the limits, and at the pairs: `inspect: true` on this node shows what goes in",
                 )
         return as_dataset_dict({**data, **{name: kept.rows() for name, kept in filters.items()}})
 

@@ -8,6 +8,7 @@ import pytest
 
 from runway import EvalRecorder
 from tests.executors.tiny import TokenRows
+from tests.executors.tiny_translation import pairs
 
 SCRIPT = """
     import json, sys
@@ -59,3 +60,54 @@ def test_shards_are_merged_in_the_order_of_the_dataset(project):
     predicted = recorder.get_sample_logs_column("predicted_class_id")
     right = sum(a == b for a, b in zip(truth, predicted, strict=True))
     assert first["accuracy"] == second["accuracy"] == pytest.approx(right / 9)
+
+
+TRANSLATION = """
+    local translation = import 'runway/translation.libsonnet';
+    translation.experiment {
+      experiment_name: 'words',
+      meta+: { EXPERIMENT_FOLDER: 'runs' },
+      data_path: 'data',
+      dataset+: { source_lang: 'de', target_lang: 'en', filter+: { drop_duplicates: null } },
+      tokenizer+: { vocab_size: 40 },
+      model_config+: { from_config_kwargs+: {
+        d_model: 32, encoder_layers: 1, decoder_layers: 1, encoder_attention_heads: 2, decoder_attention_heads: 2,
+      } },
+      executor+: { init_kwargs+: { generate_in_validation: true } },
+      train+: {
+        batch_size: 8,
+        trainer_paras+: { max_epochs: 2, accelerator: 'cpu', devices: 2, strategy: 'ddp', precision: '32-true' },
+      },
+      test+: { batch_size: 4, trainer_paras+: { devices: 2, strategy: 'ddp' } },
+    }
+"""
+
+
+@pytest.mark.slow
+def test_translation_on_two_ranks(project):
+    for number, (split, rows) in enumerate({"train": 60, "valid": 13, "test": 21}.items()):
+        sides = zip(*pairs(rows, number), strict=True)
+        for language, texts in zip(("de", "en"), sides, strict=True):
+            project.write(f"data/{split}.{language}", "\n".join(texts) + "\n")
+    project.write("words.jsonnet", TRANSLATION)
+    project.run("train", "words.jsonnet", timeout=240)
+    project.run("test", "words.jsonnet", "test_suffix=two", timeout=240)
+    one_rank = ("test_suffix=one", "test.trainer_paras.devices=1", "~test.trainer_paras.strategy", "test.batch_size=21")
+    project.run("test", "words.jsonnet", *one_rank, timeout=240)
+
+    run = project.path / "runs/words_V0"
+    two, one = (EvalRecorder.load_from_disk("test-evaluation", run / "test" / suffix) for suffix in ("two", "one"))
+    for column in ("source", "reference"):
+        texts = [pair[column == "reference"] for pair in pairs(21, 2)]
+        assert two.get_sample_logs_column(column) == one.get_sample_logs_column(column) == texts
+    assert two.get_sample_logs_column("hypothesis") == one.get_sample_logs_column("hypothesis")
+    of_two, of_one = two.get_stats_logs(), one.get_stats_logs()
+    for name in ("test_loss", "test_perplexity", "sacrebleu", "chrf"):  # 6 batches on two ranks, 1 on one
+        assert of_two[name] == pytest.approx(of_one[name], rel=1e-5)
+
+    saved = json.loads((run / "train/metrics_history.json").read_text())
+    assert "val_loss" in json.dumps(saved)
+    validation = max((run / "train").rglob("validation-step*"), key=lambda folder: folder.stat().st_mtime)
+    recorder = EvalRecorder.load_from_disk(validation.name, validation.parent)
+    assert recorder.get_sample_logs_column("source") == [source for source, _ in pairs(13, 1)]
+    assert all(isinstance(text, str) for text in recorder.get_sample_logs_column("hypothesis"))

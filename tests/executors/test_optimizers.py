@@ -236,3 +236,16 @@ def test_the_early_check_lets_schedules_pass(scheduler, params):
 def test_the_early_check_tells_wrong_types(config, message):
     with pytest.raises(ConfigError, match=message):
         check_optimizer_config(config)
+
+
+def test_takes_the_fused_kernel_of_adam(model):
+    def fused(**config):
+        return bool(build_optimizer(model, config, fused=True).param_groups[0].get("fused"))
+
+    assert fused()
+    assert fused(optimizer_name="Adam", optimizer_params={"lr": 1e-3})
+    assert not fused(optimizer_name="SGD", optimizer_params={"lr": 1e-3})
+    assert not fused(optimizer_params={"fused": False})
+    assert not fused(optimizer_params={"foreach": False})
+    model.to("meta")
+    assert not fused()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from types import SimpleNamespace
 
@@ -189,27 +188,6 @@ def test_merge_by_other_names_and_places(recorder, tmp_path):
 def test_merge_takes_recorders_only(data, tmp_path):
     with pytest.raises(DataError, match="MergeAllEvalRecorderAndSave takes one EvalRecorder"):
         make("MergeAllEvalRecorderAndSave", tmp_path)[0](data)
-
-
-def test_display(recorder, tmp_path, capsys):
-    recorder.log_stats_dict({"accuracy": 0.75, "confusion_matrix": [[2, 1], [0, 1]]})
-    transform, _ = make("DisplayEvalResults", tmp_path, columns=["text", "loss"], num_rows=2, title="My results")
-    assert transform(recorder) is recorder
-    shown = capsys.readouterr().out
-    for text in ("My results", "accuracy", "0.7500", "[[2, 1], [0, 1]]", "2 of 4 samples", "a b c d", "0.5000"):
-        assert text in shown
-    assert "f g" not in shown
-    make("DisplayEvalResults", tmp_path, columns=["txet", "loss"])[0](recorder)
-    assert "columns names 'txet', which the recorder does not have (did you mean 'text'?)" in capsys.readouterr().err
-    make("DisplayEvalResults", tmp_path, columns=["loss"], num_rows=2, sort_by="loss")[0](recorder)
-    losses = recorder.get_sample_logs_column("loss")
-    highest = sorted(range(len(losses)), key=losses.__getitem__, reverse=True)[:2]
-    table = capsys.readouterr().out.split("highest loss first")[1]
-    assert [int(row) for row in re.findall(r"│ +(\d+) │", table)] == highest
-    make("DisplayEvalResults", tmp_path, sort_by="lost")[0](recorder)
-    assert "sort_by names 'lost'" in capsys.readouterr().err
-    make("DisplayEvalResults", tmp_path)[0](EvalRecorder("empty"))
-    assert "Evaluation of empty: there are no stats" in capsys.readouterr().err
 
 
 def test_upload_without_wandb_is_one_line(recorder, tmp_path, capsys):

@@ -9,7 +9,7 @@ import sacrebleu
 
 from runway import EvalRecorder
 from runway.errors import ConfigError, DataError
-from runway.transforms.evaluation import DisplayEvalResults
+from runway.transforms.display import DisplayEvalResults
 from runway.transforms.translation_evaluation import AddSentenceBleu, EvaluateTranslations, SaveWorstSamples
 
 ROWS = {

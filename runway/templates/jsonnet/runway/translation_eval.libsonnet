@@ -30,9 +30,10 @@
   // translations saved beside it, and scores and samples on the screen.
   //   metrics: setup_kwargs of EvaluateTranslations
   //   num_rows: how many samples are shown
-  //   sort_by, lowest_first: which; null for the first of the data
+  //   sort_by, lowest_first: in which order; sort_by=null for the first of the data
+  //   spread: whether they are taken from all over that order, from its first to its last, or are its first
   //   upload: whether the samples go to wandb as well
-  test(metrics={}, num_rows=5, sort_by='sentence_bleu', lowest_first=true, upload=false):: {
+  test(metrics={}, num_rows=5, sort_by='sentence_bleu', lowest_first=true, spread=true, upload=false):: {
     local columns = ['source', 'reference', 'hypothesis', 'sentence_bleu'],
     name: 'TranslationTestEvalPipeline',
     transforms: score('process:EvaluateTranslations', metrics) {
@@ -54,7 +55,13 @@
       'output:DisplayEvalResults': {
         input_node: 'process:SaveWorstSamples',
         transform_name: 'DisplayEvalResults',
-        setup_kwargs: { columns: columns, num_rows: num_rows, sort_by: sort_by, lowest_first: lowest_first },
+        setup_kwargs: {
+          columns: columns,
+          num_rows: num_rows,
+          sort_by: sort_by,
+          lowest_first: lowest_first,
+          spread: spread,
+        },
       },
       [if upload then 'output:UploadEvalRecorderToWandb']: {
         input_node: 'process:SaveWorstSamples',
