@@ -31,7 +31,7 @@ COMMANDS = {
     "plan": ("runway.cli.prepare", "say what prepare would run, and why", "config"),
     "config": ("runway.cli.configs", "print the resolved config, or what differs between two", "config"),
     "ops": ("runway.cli.ops", "list the transforms, ready-made and your own", "none"),
-    "show": ("runway.cli.ops", "print every setting of a transform", "name"),
+    "show": ("runway.cli.ops", "print every setting of a transform or an executor", "name"),
     "cache": ("runway.cli.cache", "list, shrink or check the cache", "cache"),
 }
 

@@ -43,7 +43,7 @@ def add_arguments(command: argparse.ArgumentParser, name: str, takes: str) -> No
         command.add_argument("--diff", metavar="CONFIG", help="print what differs from this other config")
         command.add_argument("--no-check", action="store_true", help="print it even if it has errors")
     if name == "show":
-        command.add_argument("name", help="a transform's name, or pkg.mod:Class")
+        command.add_argument("name", help="a transform's or an executor's name, or pkg.mod:Class")
     if name == "cache":
         _add_cache_arguments(command)
     if name == "runs":

@@ -67,9 +67,10 @@ class Seq2SeqExecutor(BaseExecutor):
         data_pipeline: a pipeline that is there already.
         tokenizer_node: the node that gives the tokenizer (TrainTokenizer), instead of ``tokenizer_config``.
         label_smoothing: the part of the target's probability that is spread over the vocabulary, in training.
-        generate_params: how to decode; see ``Generation``.
+        generate_params: how to decode: what transformers' GenerationConfig takes (``num_beams``, ``length_penalty``),
+            and ``max_len_a``, ``max_len_b``: see ``Generation``.
         generate_in_validation: decode in validations too, which costs time and allows ``monitor: 'sacrebleu'``.
-        average_last: average weights in validation, checkpoints and test: a number of snapshots, or
+        average_last: average weights in validation, checkpoints and test: of so many last validations, or
             ``{count, every_n_steps}``; see ``AverageLastWeights``.
         export: whether a test saves the model for use.
         **kwargs: none is taken; a name that is not known is an error.

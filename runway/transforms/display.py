@@ -37,7 +37,7 @@ class DisplayEvalResults(RecorderTransform):
             sort_by: show the samples with the highest values of this column (such as ``loss``: where the model is
                 most wrong); by default the first.
             lowest_first: show those with its lowest values instead (such as ``sentence_bleu``).
-            spread: show samples evenly spread from one end of that order to the other, for a fair picture of the whole.
+            spread: show samples from all over that order, its first to its last, for a fair picture of the whole.
             title: stands over the stats; by default the recorder's name.
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
         """

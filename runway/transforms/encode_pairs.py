@@ -148,7 +148,7 @@ class EncodePairs(HFDatasetTransform):
         rows = kept.rows()
         facts = {"pairs": len(rows), "dropped": kept.dropped, **counts, **_token_facts(rows)}
         reasons = [f"{count} dropped {reason}" for reason, count in kept.dropped.items()]
-        reasons += [f"{counts['truncated']} texts cut"] if counts["truncated"] else []
+        reasons += [f"truncated: {counts['truncated']}"] if counts["truncated"] else []
         info(
             f"{self.name}: {split} {len(rows)} pairs, {facts['source tokens']} + {facts['target tokens']} tokens"
             + "".join(f"; {reason}" for reason in reasons)

@@ -1,4 +1,7 @@
-"""The settings of a transform, from the signature of its ``setup``: what it takes, needs and says about each."""
+"""The settings of a transform, from the signature of its ``setup``: what it takes, needs and says about each.
+
+Those of an executor are the arguments of its constructor, described in the docstring of its class.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def accepted_settings(cls: type) -> Accepted:
     """What ``cls.setup`` takes, following ``**kwargs`` to the ``super().setup`` that it is passed on to."""
     names: list[str] = []
     required: list[str] = []
-    for function in _setups(cls):
+    for _, function in _versions(cls, "setup"):
         code = function.__code__
         positional = code.co_varnames[1 : code.co_argcount]
         keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
@@ -36,14 +39,15 @@ def accepted_settings(cls: type) -> Accepted:
     return Accepted(tuple(names), tuple(required), takes_any=True)
 
 
-def _setups(cls: type) -> list[Any]:
+def _versions(cls: type, method: str) -> list[tuple[type, Any]]:
+    """The method as each class defines it that ``cls`` inherits from, ``cls`` first."""
     found = []
     for base in cls.__mro__:
-        function: Any = vars(base).get("setup")
+        function: Any = vars(base).get(method)
         while hasattr(function, "__wrapped__"):
             function = function.__wrapped__
         if hasattr(function, "__code__"):
-            found.append(function)
+            found.append((base, function))
     return found
 
 
@@ -56,13 +60,18 @@ class Setting(NamedTuple):
     doc: str
 
 
-def describe_settings(cls: type) -> list[Setting]:
-    """Every setting of a transform with type, default and the line of its ``Args:`` section."""
+def describe_settings(cls: type, method: str = "setup") -> list[Setting]:
+    """Every setting of a transform with type, default and the line of its ``Args:`` section.
+
+    Args:
+        cls: a transform, or another class that is set up from a config.
+        method: what takes the settings; ``__init__`` for an executor.
+    """
     import inspect
 
     found: dict[str, Setting] = {}
-    for function in _setups(cls):
-        docs = _argument_docs(inspect.getdoc(function) or "") or _argument_docs(inspect.getdoc(cls) or "")
+    for base, function in _versions(cls, method):
+        docs = _argument_docs(inspect.getdoc(function) or "") or _argument_docs(inspect.getdoc(base) or "")
         parameters = list(inspect.signature(function).parameters.values())[1:]
         for parameter in parameters:
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in found:

@@ -113,7 +113,7 @@ class CleanPairs(HFDatasetTransform):
                         where=f"node {self.name!r}, replacements",
                         hint="patterns are those of RE2: no look-ahead, no back-reference",
                     ) from error
-                step(f"replacing {rule['pattern']!r}", after)
+                step(f"replacing {rule['pattern']}", after)
         if self.lowercase:
             step("lowercase", pc.utf8_lower(texts))
         if self.strip:

@@ -105,6 +105,18 @@ def test_ops_and_show(reviews: Project) -> None:
             assert all(setting["doc"] for setting in settings), name
 
 
+def test_show_knows_executors(reviews: Project) -> None:
+    shown = as_json(reviews, "show", "Seq2SeqExecutor")
+    settings = {setting["name"]: setting for setting in shown["settings"]}
+    assert {"use_data_node", "label_smoothing", "generate_params"} <= settings.keys()
+    assert all(setting["doc"] for setting in shown["settings"])
+    assert "mode" not in settings  # the experiment gives it
+    assert "Args:" not in shown["doc"]
+    failed = reviews.run("show", "Seq2SeqExecuter", check=False)
+    assert failed.returncode == 2
+    assert "did you mean 'Seq2SeqExecutor'" in failed.output
+
+
 def test_the_users_class_comes_before_the_ready_made(reviews: Project) -> None:
     assert as_json(reviews, "show", "DummyTransform")["doc"] != "Mine."
     reviews.write(

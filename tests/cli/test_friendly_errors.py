@@ -149,7 +149,7 @@ ARGUMENTS = [
     (["--config", "config.jsonnet"], ["--mode"]),
     (["--mode", "train"], ["--config"]),
     (["--config", "config.jsonnet", "--mode", "prepare_data", "--optz", "a.b=1"], ["--optz", "did you mean '--opts'"]),
-    (["show", "MakeReview"], ["unknown transform 'MakeReview'", "did you mean 'MakeReviews'"]),
+    (["show", "MakeReview"], ["no transform or executor 'MakeReview'", "did you mean 'MakeReviews'"]),
     (["cache", "ls"], ["no cache", "FOLDER"]),
 ]
 

@@ -31,9 +31,9 @@ def test_cleaning(make: Make) -> None:
     assert cleaned["target"][:] == ["don't even (51:4) go", "good", "x"]
     assert node._reads.notes["changed texts"] == {
         "NFC": 1,
-        "replacing '`'": 1,
-        r"replacing '\\[([^\\]]*)\\]'": 1,
-        r"replacing '\\(\\d+:\\d+\\)'": 1,
+        "replacing `": 1,
+        r"replacing \[([^\]]*)\]": 1,
+        r"replacing \(\d+:\d+\)": 1,
         "white space": 2,
     }
 
