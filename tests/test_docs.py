@@ -74,7 +74,7 @@ def test_tests_that_the_parity_list_names_exist() -> None:
 
 # The reference pages hold what the code has, and their examples run.
 
-REFERENCE = ("config", "pipeline", "transforms", "executors", "evaluation", "experiments", "cli")
+REFERENCE = ("config", "pipeline", "transforms", "executors", "translation", "evaluation", "experiments", "cli")
 BLOCK = re.compile(r"^```([a-z0-9]+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MEASURED = re.compile(r"\d+ min \d+ s|[\d.]+ (?:ms|s|B|kB|MB|GB)\b")  # times, and sizes that a library's version sets
 ANYTHING = "…"
