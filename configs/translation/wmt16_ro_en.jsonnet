@@ -5,16 +5,15 @@
 //   ... dataset.rows='{train: 100}'         a hundred pairs, for a look
 //   ... dataset.source_lang=ro dataset.target_lang=en
 //   ... data_path=data/wmt16_ro_en          a folder that `save_to_disk` or the hub's files made
+//   ... pretrained=models/mine              another model, of the hub or a folder
 local translation = import 'runway/translation.libsonnet';
 
 local names = { de: 'German', en: 'English', fr: 'French', ro: 'Romanian' };  // the languages that T5 was trained with
 local name(language) = std.get(names, language, language);
-local pretrained = 't5-small';
 
 translation.experiment {
-  local scratch = super.model_config,
-
   experiment_name: 't5_small-wmt16_%s_%s' % [$.dataset.source_lang, $.dataset.target_lang],
+  pretrained: 't5-small',
   from_scratch: false,
 
   dataset+: {
@@ -23,7 +22,11 @@ translation.experiment {
     load: {
       [if $.data_path == null then 'dataset_name']: 'wmt16',
       [if $.data_path == null then 'subset']: 'ro-en',
-      splits: { train: 'train', valid: 'validation', test: 'test' },
+      [if $.data_path == null || std.isString($.data_path) then 'splits']: {
+        train: 'train',
+        valid: 'validation',
+        test: 'test',
+      },
     },
     rows: { train: 100000 },
     max_tokens: 50,
@@ -32,10 +35,10 @@ translation.experiment {
       'translate %s to %s: ' % [name($.dataset.source_lang), name($.dataset.target_lang)],
   },
 
-  tokenizer_config: { version_name: pretrained },
+  tokenizer_config: { version_name: $.pretrained },
 
-  model_config: if $.from_scratch then scratch else {
-    from_pretrained_kwargs: { pretrained_model_name_or_path: pretrained },
+  model_config+: {
+    [if !$.from_scratch then 'from_pretrained_kwargs']: { pretrained_model_name_or_path: $.pretrained },
   },
 
   train+: {

@@ -9,13 +9,14 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from runway import __version__
 from runway.cli.arguments import Parser, add_arguments, take_overrides
 from runway.cli.blocks import report
 from runway.cli.mode_form import parse_mode_form
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import ConfigError, RunwayError, did_you_mean
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None, *, mode_form: bool = False) -> int:
         return stop.code if isinstance(stop.code, int) else FAILED
     except BaseException as error:
         if debug:
-            raise
+            traceback.print_exception(error)
+            return error.exit_code if isinstance(error, RunwayError) else FAILED
         return report(error)
 
 

@@ -65,10 +65,32 @@ def add_experiment_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _add_translate_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", help="a run's folder, an experiment's name (its newest version), or an export")
-    command.add_argument("text", nargs="*", help="texts; or one file, a sentence a line; by default what is piped in")
-    command.add_argument("--beams", type=int, metavar="N", help="instead of the config's num_beams; 1 is greedy")
-    command.add_argument("--batch_size", type=int, default=32, metavar="N", help="texts at a time (default: 32)")
+    command.epilog = (
+        "A word that is an existing file is read, a sentence a line, also where it is compressed (.gz, .bz2, .zst, "
+        ".lz4); several files are read in their order, and - is standard input. Any other word is a text. An error: "
+        "files and texts together, a folder, and a word that looks like a path (train.de, a/b) where there is no file."
+    )
+    command.add_argument(
+        "run", help="a run's folder, an experiment's name (its newest version with an export), or an export's folder"
+    )
+    command.add_argument(
+        "text", nargs="*", default=[], help="texts, or files with a sentence a line; by default what is piped in"
+    )
+    command.add_argument("--text", action="store_true", dest="as_text", help="all words are texts, even names of files")
+    command.add_argument("--beams", type=_count, metavar="N", help="instead of the config's num_beams; 1 is greedy")
+    command.add_argument("--batch_size", type=_count, default=32, metavar="N", help="texts at a time (default: 32)")
+    command.add_argument(
+        "--on_too_long",
+        choices=["error", "truncate"],
+        default="error",
+        help="a text of more tokens than the model has positions: stop there (the default), or cut it with a warning",
+    )
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, but is {word!r} instead")
+    return int(word)
 
 
 def _add_cache_arguments(command: argparse.ArgumentParser) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from runway.errors import ExperimentError
 from runway.experiment.runs import find_runs, last_run_path
@@ -21,13 +23,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     runs = find_runs(root)
     if not root.is_dir():
-        raise ExperimentError("there is no such folder", where=str(root), hint="it is meta.EXPERIMENT_FOLDER")
+        raise ExperimentError("there is no such folder", where=str(root.resolve()), hint="it is meta.EXPERIMENT_FOLDER")
     facts = [
         {
             "run": found.path.name,
             "status": found.training.get("status", "not trained"),
             "started": found.training.get("started", ""),
             "tests": list(found.tests),
+            "other_tests": dict(found.other_tests),
             "path": str(found.path.resolve()),
         }
         for found in runs
@@ -35,6 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
         return 0
-    rows = [[fact["run"], fact["status"], fact["started"], ", ".join(fact["tests"])] for fact in facts]
-    table(f"{len(rows)} runs in {root}", ["run", "training", "started", "tests"], rows)
+    rows = [[fact["run"], fact["status"], fact["started"], _tests(fact)] for fact in facts]
+    count = f"{len(rows)} runs" if len(rows) != 1 else "1 run"
+    table(f"{count} in {root.resolve()}", ["run", "training", "started", "tests"], rows)
     return 0
+
+
+def _tests(fact: Mapping[str, Any]) -> str:
+    return ", ".join([*fact["tests"], *(f"{name} ({status})" for name, status in fact["other_tests"].items())])

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import contextlib
+import errno
+import itertools
+import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from runway.errors import ConfigError, DataError, ExperimentError
+from runway.errors import ConfigError, DataError, ExperimentError, did_you_mean
 from runway.experiment.runs import run_named
 
 EXPORT_PATTERN = "test/*/export"
+EXPORT_HINT = "`runway test CONFIG` exports the best model of a Seq2SeqExecutor"
 LINES_AT_A_TIME = 2000
+STANDARD_INPUT = "-"
+# The end of a file's name, such as .txt, .gz or .zh-CN: short, in one case, and never after white space.
+_FILE_SUFFIX = re.compile(r"\.[a-z]{2}[-_][A-Za-z]{2,4}|\.[a-z][a-z0-9]{1,4}|\.[A-Z][A-Z0-9]{1,4}")
+
+Line = tuple[str, str]
+"""Where a text comes from, and the text."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    folder = find_export(run_named(arguments.run))
-    chunks = _texts(arguments.text)
+    found = run_named(
+        arguments.run, accept=lambda path: bool(_exports(path)), what="an exported model", hint=EXPORT_HINT
+    )
+    folder = find_export(found)
+    chunks = _chunks(arguments.text, as_text=arguments.as_text)
     import logging
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -27,8 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     disable_progress_bar()
     translator = Translator.load(folder, {} if arguments.beams is None else {"num_beams": arguments.beams})
-    for texts in chunks:
-        for translation in translator.translate(texts, arguments.batch_size):
+    for chunk in chunks:
+        places, texts = zip(*chunk, strict=True)
+        for translation in translator.translate(
+            texts, arguments.batch_size, on_too_long=arguments.on_too_long, places=places
+        ):
             sys.stdout.write(translation + "\n")
         sys.stdout.flush()
     return 0
@@ -40,60 +60,129 @@ def find_export(run_folder: Path) -> Path:
     Raises:
         ExperimentError: there is none.
     """
-    if (run_folder / "translation.json").is_file():
-        return run_folder
-    found = [place for place in (*run_folder.glob(EXPORT_PATTERN), run_folder / "export")]
-    found = [place for place in found if (place / "translation.json").is_file()]
+    found = _exports(run_folder)
     if not found:
         raise ExperimentError(
-            f"{run_folder.name} has no exported translation model",
-            where=str(run_folder),
-            hint="`runway test CONFIG` exports the best model of a Seq2SeqExecutor",
+            f"{run_folder.name} has no exported translation model", where=str(run_folder), hint=EXPORT_HINT
         )
     return max(found, key=lambda place: (place / "translation.json").stat().st_mtime)
 
 
-def _texts(words: list[str]) -> Iterator[list[str]]:
-    """The texts to translate, some at a time; an empty line gives an empty line."""
-    if len(words) == 1 and _is_file(words[0]):
-        return _lines(Path(words[0]))
-    if words:
-        return iter([words])
-    if sys.stdin is None or sys.stdin.isatty():
-        raise ConfigError("there is nothing to translate", hint="give a text, a file, or pipe lines in")
-    return _lines(None)
+def _exports(run_folder: Path) -> list[Path]:
+    """The folders with an exported model; the folder itself alone, where it is one."""
+    if (run_folder / "translation.json").is_file():
+        return [run_folder]
+    places = [*run_folder.glob(EXPORT_PATTERN), run_folder / "export"]
+    return [place for place in places if (place / "translation.json").is_file()]
 
 
-def _is_file(word: str) -> bool:
+def _chunks(words: list[str], *, as_text: bool) -> Iterator[list[Line]]:
+    """The texts to translate, some at a time; an empty line gives an empty line.
+
+    Raises:
+        ConfigError: there is nothing to translate, or a word that may be a file or a text.
+        DataError: a text is not UTF-8.
+    """
+    if not words:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise ConfigError("there is nothing to translate", hint="give texts or files, or pipe lines in")
+        words = [STANDARD_INPUT]
+    read = [False if as_text else _is_read(word) for word in words]
+    if all(read):
+        return itertools.chain.from_iterable(map(_lines, words))
+    if any(read):
+        raise ConfigError(
+            f"{words[read.index(True)]!r} is a file, but {words[read.index(False)]!r} is not",
+            where="`runway translate`",
+            hint="give files only, or texts only; `--text` takes all words as texts",
+        )
+    return iter([[(f"text {number}", _checked(word, number)) for number, word in enumerate(words, start=1)]])
+
+
+def _is_read(word: str) -> bool:
+    """Whether a word names what is to be read; else it is a text.
+
+    Raises:
+        ConfigError: it is a folder, or looks like a file's path and is none.
+    """
+    if word == STANDARD_INPUT:
+        return True
+    path = Path(word)
     try:
-        return Path(word).is_file()
-    except OSError:  # a sentence may be longer than a file's name can be
-        return False
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:  # a sentence may be longer than a file's name can be
+        return error.errno != errno.ENAMETOOLONG
+    as_text = "`--text` takes it as a text"
+    if is_folder:
+        raise ConfigError(f"{word!r} is a folder", where=str(path.resolve()), hint=f"name a file; {as_text}")
+    if is_there:
+        return True
+    separators = [separator for separator in (os.sep, os.altsep) if separator]
+    looks_like_path = any(separator in word for separator in separators) or _FILE_SUFFIX.fullmatch(path.suffix)
+    if looks_like_path and not re.search(r"\s", word):
+        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else None
+        near = f"the folder {path.parent} does not exist" if siblings is None else did_you_mean(path.name, siblings)
+        raise ConfigError(f"there is no file {word!r}", where=str(path.parent.resolve()), hint=f"{near}; {as_text}")
+    return False
 
 
-def _lines(path: Path | None) -> Iterator[list[str]]:
+def _checked(text: str, number: int) -> str:
+    """The text of a word on the command line, where Python keeps bytes that are no UTF-8 as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"text {number} is not UTF-8: character {error.start + 1}",
+            where=f"text {number}",
+            hint="set the terminal to UTF-8",
+        ) from error
+    return text
+
+
+def _lines(word: str) -> Iterator[list[Line]]:
     """The lines of a file, or of standard input, in chunks.
 
     Raises:
-        DataError: a line is not UTF-8.
+        DataError: it cannot be read, or a line is not UTF-8.
     """
-    stream = path.open("rb") if path else sys.stdin.buffer
+    name = "standard input" if word == STANDARD_INPUT else word
+    chunk: list[Line] = []
     try:
-        chunk: list[str] = []
-        for number, line in enumerate(stream, start=1):
-            try:
-                chunk.append(line.decode("utf-8").rstrip("\r\n"))
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"line {number} is not UTF-8: {error.reason} at byte {error.start}",
-                    where=f"{path or 'standard input'}, line {number}",
-                    hint="convert it: iconv -f LATIN1 -t UTF-8",
-                ) from error
-            if len(chunk) == LINES_AT_A_TIME:
-                yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
-    finally:
-        if path:
-            stream.close()
+        with _opened(word) as stream:
+            for number, line in enumerate(stream, start=1):
+                place = f"{name}, line {number}"
+                line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                try:
+                    chunk.append((place, line.decode("utf-8").rstrip("\r\n")))
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"line {number} is not UTF-8: {error.reason} at byte {error.start}",
+                        where=place,
+                        hint="convert it: iconv -f LATIN1 -t UTF-8",
+                    ) from error
+                if len(chunk) == LINES_AT_A_TIME:
+                    yield chunk
+                    chunk = []
+    except OSError as error:
+        raise DataError(
+            f"{name} cannot be read: {error}", where=name, hint="is it whole, and compressed as its name says?"
+        ) from error
+    if chunk:
+        yield chunk
+
+
+def _opened(word: str) -> contextlib.AbstractContextManager[Any]:
+    """The bytes of a file, or of standard input; a compressed file is read as the training data are."""
+    if word == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise ConfigError("there is no standard input", where="`runway translate`")
+        return contextlib.nullcontext(sys.stdin.buffer)
+    from runway.transforms.files import COMPRESSIONS
+
+    if Path(word).suffix not in COMPRESSIONS:
+        return Path(word).open("rb")
+    import io
+
+    import pyarrow as pa
+
+    return io.BufferedReader(pa.input_stream(word, compression="detect"))

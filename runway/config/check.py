@@ -207,10 +207,11 @@ def _check_keywords(section: dict, expected: Keywords, place: Place) -> Iterator
 
 def _wrong(value: Any, must: str, place: Place) -> Finding:
     name = format_path(place)
-    return place, f"`{name}` must be {must}, but is {_brief(value)} instead.", _mend(value, must)
+    return place, f"`{name}` must be {must}, but is {brief(value)} instead.", _mend(value, must)
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """A value for a message, in a config's words."""
     if isinstance(value, dict):
         return "a section"
     if value is None:

@@ -113,16 +113,27 @@ class Importer:
         return path
 
     def _missing(self, name: str, folders: list[Path]) -> ConfigError:
-        import difflib
-
+        importing, line = _importing_place(name, self.sources)
         searched = [shown(folder) for folder in folders]
-        near = difflib.get_close_matches(name, sorted(set(_importable(folders))), n=1, cutoff=0.6)
-        meant = f"did you mean {near[0]!r}? " if near else ""
+        near = self._near(name, folders, importing)
+        meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         return ConfigError(
             f"there is no file {name!r} to import",
-            where=_importing_place(name, self.sources),
+            where=f"{shown(importing)}:{line}" if importing else None,
             hint=f"{meant}looked in {', '.join(searched)} and in installed packages' templates",
         )
+
+    def _near(self, name: str, folders: list[Path], importing: str | None) -> list[str]:
+        """Files of that name elsewhere in ``configs/``, as seen from the importing file; else the nearest name."""
+        import difflib
+
+        configs, wanted, start = self.folders[1], os.path.basename(name), os.path.dirname(importing or "")
+        namesakes = [path for path in configs.rglob("*") if path.name == wanted and str(path) != importing]
+        elsewhere = sorted(Path(os.path.relpath(path, start)).as_posix() for path in namesakes if path.is_file())
+        if elsewhere and importing:
+            return elsewhere[:3]
+        known = {near for near, path in _importable(folders) if str(path) != importing}
+        return difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
 
 
 def _first_file(folders: list[Path], name: str) -> str | None:
@@ -133,19 +144,20 @@ def _first_file(folders: list[Path], name: str) -> str | None:
     return None
 
 
-def _importable(folders: list[Path]) -> Iterator[str]:
+def _importable(folders: list[Path]) -> Iterator[tuple[str, Path]]:
     for folder in folders:
         for pattern in ("*sonnet", "*/*sonnet"):
-            yield from (path.relative_to(folder).as_posix() for path in folder.glob(pattern))
+            yield from ((path.relative_to(folder).as_posix(), path) for path in folder.glob(pattern))
 
 
-def _importing_place(name: str, sources: dict[str, bytes]) -> str | None:
+def _importing_place(name: str, sources: dict[str, bytes]) -> tuple[str | None, int]:
+    """The file that imports ``name``, and the line."""
     statement = re.compile(rf"\bimport(?:str|bin)?\s*@?['\"]{re.escape(name)}['\"]")
     for path, content in sources.items():
         for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
             if statement.search(line):
-                return f"{shown(path)}:{number}"
-    return None
+                return path, number
+    return None, 0
 
 
 def installed_templates(name: str) -> list[Path]:

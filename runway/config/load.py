@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runway.config.jsonnet import MARK, TEMPLATES, EvaluationError, Importer, evaluate
 from runway.config.overrides import Override, explain_failure, overlay, parse_overrides
 from runway.config.reads import ABSENT
+from runway.config.unread_keys import notes_on_keys
 from runway.errors import ConfigError, RunwayError, raise_collected
 from runway.log import shown
 
@@ -67,6 +68,7 @@ def load_config(
         from runway.config.notes import notes_on
 
         config.notes.extend(notes_on(config, parsed, loader.base(), loader.with_one))
+    config.notes.extend(notes_on_keys(config, loader.importer.sources))
     if check:
         from runway.config.check import check_config
 

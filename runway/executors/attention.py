@@ -7,6 +7,7 @@ hardly depends on their length: 40 ms for 64 sentences of 16 tokens and 8 heads,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ def attend(
     dropout: float = 0.0,
     scaling: float | None = None,
     is_causal: bool | None = None,
+    position_bias: torch.Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention with the arguments that transformers gives to an attention function.
@@ -54,41 +56,87 @@ def attend(
         dropout: of the weights.
         scaling: of the scores; by default ``D ** -0.5``.
         is_causal: whether a token sees only those before it, where there is no mask.
-        **kwargs: for transformers' own function.
+        position_bias: added to the scores, as T5 has it; ``[1, H, T, S]``.
+        **kwargs: what else a model gives; a call with something in it that changes the result is transformers' to do.
 
     Returns:
         ``[B, T, H, D]``, and None for the weights.
     """
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    if not _is_ours(query, key, kwargs):
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    own = query.device.type == "cpu" and query.dtype == torch.bfloat16 and torch.is_grad_enabled()
-    if not own or key.shape[1] != query.shape[1] or not (query.requires_grad or key.requires_grad):
+        if position_bias is not None:  # transformers before 5 knows no such argument
+            kwargs["position_bias"] = position_bias
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
         )
     causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
-    causal = causal and attention_mask is None and query.shape[2] > 1
-    if max(query.shape[2], key.shape[2]) > LONGEST_PLAIN:
-        if attention_mask is not None and attention_mask.is_floating_point():
-            attention_mask = attention_mask.float()
-        found = F.scaled_dot_product_attention(
-            query.float(),
-            key.float(),
-            value.float(),
-            attn_mask=attention_mask,
-            dropout_p=dropout,
-            scale=scaling,
-            is_causal=causal,
-        )
-        return found.to(query.dtype).transpose(1, 2).contiguous(), None
-    if causal:
-        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
+    causal = bool(causal) and attention_mask is None and query.shape[2] > 1
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if max(query.shape[2], key.shape[2]) <= LONGEST_PLAIN:
+        found = _plain(query, key, value, attention_mask, position_bias, causal, dropout, scale)
+    else:
+        found = _in_fp32(query, key, value, attention_mask, position_bias, causal, dropout, scale)
+    return found.transpose(1, 2).contiguous(), None
+
+
+def _is_ours(query: torch.Tensor, key: torch.Tensor, others: Mapping[str, Any]) -> bool:
+    """Whether it is training in bfloat16 on a CPU, and nothing is asked for that the formula here does not have."""
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_grad_enabled():
+        return False
+    if others.get("softcap") is not None or any(isinstance(value, torch.Tensor) for value in others.values()):
+        return False
+    return key.shape[1] == query.shape[1] and (query.requires_grad or key.requires_grad)
+
+
+def _below_diagonal(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    return torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
+
+
+def _plain(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    causal: bool,
+    dropout: float,
+    scale: float,
+) -> torch.Tensor:
+    """The formula as it is written: ``[B, H, T, D]``."""
     scores = torch.matmul(query * scale, key.transpose(2, 3))  # [B, H, T, S]
-    if attention_mask is not None:
-        if attention_mask.dtype == torch.bool:
-            scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-        else:
-            scores = scores + attention_mask
+    if bias is not None:
+        scores = scores + bias
+    if causal:
+        mask = _below_diagonal(query, key)
+    if mask is not None and mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    elif mask is not None:
+        scores = scores + mask
     weights = F.dropout(scores.softmax(-1), dropout)
-    return torch.matmul(weights.to(value.dtype), value).transpose(1, 2).contiguous(), None
+    return torch.matmul(weights.to(value.dtype), value)
+
+
+def _in_fp32(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    causal: bool,
+    dropout: float,
+    scale: float,
+) -> torch.Tensor:
+    """torch's kernel for fp32, which keeps no scores: ``[B, H, T, D]``."""
+    if mask is not None and mask.is_floating_point():
+        mask = mask.float()
+    if bias is not None:
+        mask = _below_diagonal(query, key) if causal else mask
+        bias, causal = bias.float(), False
+        if mask is not None:
+            bias = bias.masked_fill(~mask, torch.finfo(bias.dtype).min) if mask.dtype == torch.bool else bias + mask
+        mask = bias
+    found = F.scaled_dot_product_attention(
+        query.float(), key.float(), value.float(), attn_mask=mask, dropout_p=dropout, scale=scale, is_causal=causal
+    )
+    return found.to(query.dtype)

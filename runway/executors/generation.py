@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -48,11 +50,18 @@ class Generation:
     ) -> None:
         self.params = dict(params or {})
         self.positions = positions
+        self.where = where
         _check_names(self.params, where)
         own = {key: _number(self.params[key], key, where) for key in OWN_DEFAULTS if key in self.params}
         fixed = next((self.params[key] for key in _SETS_LENGTH if self.params.get(key) is not None), None)
         if fixed is not None:
             _check_length(fixed, positions, where)
+            if own:
+                raise ConfigError(
+                    f"`{next(iter(own))}` and a fixed length are two limits for the same thing",
+                    where=where,
+                    hint="give max_len_a and max_len_b, or max_new_tokens",
+                )
         self.limits: dict[str, float] | None = {**OWN_DEFAULTS, **own} if own or fixed is None else None
         given = {key: value for key, value in self.params.items() if key not in OWN_DEFAULTS}
         self.config = _build(given, base, where, drop_length=self.limits is not None)
@@ -85,13 +94,34 @@ class Generation:
             config = copy.copy(config)
             config.max_new_tokens = longest
             processors.append(EndAtLimit(limits, self._ends()))
-        with torch.autocast(input_ids.device.type, enabled=False), torch.no_grad():
+        with _decoding(model, config):
             return model.generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
                 generation_config=config,
                 logits_processor=processors,
             )
+
+    def check(self, model: Any) -> None:
+        """Decode one token, to find out before a training what would fail after it.
+
+        Raises:
+            ConfigError: transformers cannot decode with these settings.
+        """
+        device = next(model.parameters()).device
+        ids = torch.tensor([[self._ends()[0] if self._ends() else 0]], device=device)
+        config, training = copy.copy(self.config), model.training
+        config.max_new_tokens, config.min_new_tokens, config.min_length = 1, None, 0
+        model.eval()
+        try:
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), _decoding(model, config):
+                warnings.simplefilter("ignore")
+                model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
+        except Exception as error:  # transformers has no class of its own for it
+            reason = " ".join(str(error).split())[:300]
+            raise ConfigError(f"transformers cannot decode with these settings: {reason}", where=self.where) from error
+        finally:
+            model.train(training)
 
     def _limits(self, attention_mask: torch.Tensor) -> torch.Tensor:
         assert self.limits is not None
@@ -102,6 +132,25 @@ class Generation:
     def _ends(self) -> list[int]:
         ends = self.config.eos_token_id
         return [] if ends is None else [int(end) for end in (ends if isinstance(ends, list | tuple) else [ends])]
+
+
+@contextmanager
+def _decoding(model: Any, config: GenerationConfig) -> Iterator[None]:
+    """No gradients, no autocast, and these settings alone.
+
+    transformers puts the model's own settings where ``config`` has none; so it is made the model's own. New tensors
+    are fp32: with ``bf16-true`` Lightning sets another type, and those of transformers are then mixed.
+    """
+    dtype, own = torch.get_default_dtype(), model.generation_config
+    device = next(model.parameters()).device.type
+    torch.set_default_dtype(torch.float32)
+    model.generation_config = config
+    try:
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            yield
+    finally:
+        model.generation_config = own
+        torch.set_default_dtype(dtype)
 
 
 class EndAtLimit(LogitsProcessor):
@@ -131,6 +180,12 @@ def _check_names(params: Mapping[str, Any], where: str) -> None:
     known = {key for key in GenerationConfig().to_dict() if not key.startswith("_")} - _NOT_FROM_CONFIG
     known |= set(OWN_DEFAULTS) | set(_SETS_LENGTH) | {"num_beams", "do_sample", "length_penalty", "early_stopping"}
     for name in params:
+        if name == "forced_eos_token_id":
+            raise ConfigError(
+                f"`{name}` is not for the config: each hypothesis ends at the limit of its own sentence",
+                where=where,
+                hint="max_len_a and max_len_b set that",
+            )
         if name in _NOT_FROM_CONFIG:
             raise ConfigError(
                 f"`{name}` is not for the config: decoding gives one hypothesis for each sentence", where=where
@@ -160,9 +215,14 @@ def _number(value: Any, name: str, where: str) -> float:
 
 def _build(given: dict[str, Any], base: GenerationConfig | None, where: str, *, drop_length: bool) -> GenerationConfig:
     """The model's settings with those of the config over them."""
-    inherited = base.to_dict() if base is not None else {}
-    dropped = {"transformers_version", *(_SETS_LENGTH if drop_length or set(_SETS_LENGTH) & set(given) else ())}
-    settings = {key: value for key, value in inherited.items() if key not in dropped and not key.startswith("_")}
+    settings = {key: value for key, value in (base.to_dict() if base else {}).items() if not key.startswith("_")}
+    settings.pop("transformers_version", None)
+    if drop_length:
+        # A forced end comes at the length limit of the batch, where it favours whoever is there: EndAtLimit ends each.
+        settings.pop("forced_eos_token_id", None)
+    if drop_length or set(_SETS_LENGTH) & set(given):
+        for key in _SETS_LENGTH:
+            settings.pop(key, None)
     beams = given.get("num_beams", 1)
     if isinstance(beams, bool) or not isinstance(beams, int) or beams < 1:
         raise ConfigError(f"`num_beams` must be a whole number from 1, but is {beams!r} instead", where=where)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from runway.errors import ConfigError, did_you_mean
+from runway.log import warning
 
 PLACE = "train.optimizer_config"
 
@@ -206,6 +207,12 @@ def _transformers_schedule(
         raise ConfigError(f"`num_training_steps` must be a whole number, but is {given_steps!r} instead", where=place)
     training_steps: float = given_steps or total_steps()
     warmup_steps = _warmup_steps(params, training_steps, place)
+    if warmup_steps >= training_steps > 0:
+        warning(
+            f"{place}: the warm-up takes {warmup_steps} steps, but the training has {int(training_steps)}: "
+            "the learning rate never reaches its peak",
+            once=True,
+        )
     if training_steps == float("inf") and ("num_training_steps" in own or "num_decay_steps" in own):
         raise ConfigError(
             f"the scheduler {name!r} must know how many steps there are, but the training has no end",

@@ -22,7 +22,7 @@ from runway.executors.token_loss import (
     token_losses,
 )
 from runway.executors.translator import export_translator
-from runway.executors.weight_averaging import AverageLastWeights
+from runway.executors.weight_averaging import RAW_KEY, AverageLastWeights, put_weights
 from runway.log import info
 from runway.registry import register_executor
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SPLITS = {"train": "train", "sanity_check": "validation", "validate": "validation", "test": "test"}
 EXPORT_FOLDER = "export"
+SCORES = ("sacrebleu", "chrf")
 
 
 @register_executor
@@ -109,6 +110,7 @@ class Seq2SeqExecutor(BaseExecutor):
         self.generate_in_validation = generate_in_validation
         self.average_last = average_last
         self.export = export
+        self._raw_weights: dict[str, torch.Tensor] | None = None
         super().__init__(
             data_pipeline_config,
             model_config,
@@ -159,6 +161,41 @@ class Seq2SeqExecutor(BaseExecutor):
         self._tokenizer = tokenizers.target
         return tokenizers
 
+    def on_fit_start(self) -> None:
+        """Find out what would fail after an epoch: decoding settings, a monitored score that nobody computes."""
+        super().on_fit_start()
+        self.generation.check(self.model)
+        for callback in (*self.trainer.checkpoint_callbacks, *self.trainer.early_stopping_callbacks):
+            self._check_monitor(getattr(callback, "monitor", None), getattr(callback, "mode", None))
+        if self._raw_weights is not None:
+            put_weights(self, self._raw_weights)
+            self._raw_weights = None
+
+    def _check_monitor(self, monitor: str | None, mode: str | None) -> None:
+        if monitor not in SCORES:
+            return
+        if not self.generate_in_validation or not self._validation_pipeline()[0]:
+            raise ConfigError(
+                f"the metric {monitor!r} is not computed in validations",
+                where="train",
+                hint="set executor.init_kwargs.generate_in_validation=true, and eval.valid_eval_pipeline_config to "
+                "(import 'runway/translation_eval.libsonnet').validation()",
+            )
+        if mode != "max":
+            raise ConfigError(
+                f"the best {monitor!r} is the highest, but `mode` is {mode!r}", where="train", hint="set mode: 'max'"
+            )
+
+    def on_test_start(self) -> None:
+        """Find out whether the decoding settings work, before anything is decoded."""
+        self.generation.check(self.model)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Where a training goes on without averaging: from the weights as trained, not from their mean."""
+        super().on_load_checkpoint(checkpoint)
+        trains = self._trainer is not None and self.trainer.state.fn == "fit"
+        self._raw_weights = checkpoint.get(RAW_KEY) if trains and self.average_last is None else None
+
     # One batch
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
@@ -167,6 +204,12 @@ class Seq2SeqExecutor(BaseExecutor):
 
     def _complete(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The batch with ``decoder_input_ids [B, T]``, ``positions [M]`` that count, and ``targets [N]``."""
+        if isinstance(batch, list | tuple):
+            raise ConfigError(
+                f"a training takes one dataloader, but there are {len(batch)}",
+                where=f"{self.use_data_node}",
+                hint="put the splits together before (ConcatenateDatasets), and make one loader of them",
+            )
         if "positions" in batch:
             return dict(batch)
         self._check_batch(batch)
@@ -299,14 +342,22 @@ class Seq2SeqExecutor(BaseExecutor):
         """Export the tested model, where the test has a folder of its own."""
         if self.export and self.mode == "test" and self.recorders_dir is not None and self.trainer.is_global_zero:
             folder = self.recorders_dir / EXPORT_FOLDER
-            export_translator(folder, self.model, self.tokenizers, self.generation, self._source_prefix())
+            export_translator(
+                folder,
+                self.model,
+                self.tokenizers,
+                self.generation,
+                (self._node_settings("EncodePairs") or {}).get("source_prefix") or "",
+                self._node_settings("CleanPairs"),
+            )
             info(f"exported: {folder}")
 
-    def _source_prefix(self) -> str:
-        """What EncodePairs puts before each source text."""
+    def _node_settings(self, transform: str) -> dict[str, Any] | None:
+        """The ``setup_kwargs`` of the first node of a transform: what a text goes through before the model."""
         nodes = (self.data_pipeline_config.get("transforms") or {}).values()
-        settings = [node.get("setup_kwargs") or {} for node in nodes if node.get("transform_name") == "EncodePairs"]
-        return next((given["source_prefix"] for given in settings if given.get("source_prefix")), "")
+        return next(
+            (dict(node.get("setup_kwargs") or {}) for node in nodes if node.get("transform_name") == transform), None
+        )
 
     def configure_callbacks(self) -> list[lightning.Callback]:
         """Those of every training, and the averaging of weights where it is asked for."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
 from runway.errors import ConfigError, did_you_mean
 from runway.executors.attention import use_fast_attention
 from runway.executors.pretrained import load_pretrained
+from runway.log import warning
 
 if TYPE_CHECKING:
     from runway.config.values import Config
@@ -68,21 +70,30 @@ def make_model(model_config: Config, tokenizers: Tokenizers) -> Any:
         tokenizers: a model from scratch has as many embeddings as they have tokens, and their special tokens.
 
     Raises:
-        ConfigError: sizes that do not fit each other or the tokenizer.
+        ConfigError: sizes that do not fit each other or the tokenizer; a tokenizer that is not the pretrained model's.
     """
-    if model_config.get("from_config_kwargs") or model_config.get("train_from_scratch"):
+    sizes, pretrained = model_config.get("from_config_kwargs"), model_config.get("from_pretrained_kwargs")
+    if sizes and pretrained and not model_config.get("train_from_scratch"):
+        raise ConfigError(
+            "`from_pretrained_kwargs` asks for trained weights, `from_config_kwargs` for a model from scratch",
+            where=PLACE,
+            hint="leave one out: `~model_config.from_config_kwargs`, or `model_config:` (not `+:`) over a template; "
+            "`train_from_scratch: true` takes the pretrained architecture with these changes",
+        )
+    if sizes or model_config.get("train_from_scratch"):
         model = _from_scratch(model_config, tokenizers)
     else:
         model = load_pretrained(AutoModelForSeq2SeqLM, model_config)
         _check_pretrained(model, tokenizers)
+    _settle_start(model)
     use_fast_attention(model)
     return model
 
 
 def max_positions(model: Any) -> int | None:
-    """How many positions the model has a place for; None where they are relative."""
-    found = getattr(model.config, "max_position_embeddings", None)
-    return int(found) if isinstance(found, int) and found > 0 else None
+    """How many positions both sides of the model have a place for; None where they are relative."""
+    found = [getattr(model.config, f"max_{side}position_embeddings", None) for side in ("", "encoder_", "decoder_")]
+    return min((count for count in found if isinstance(count, int) and count > 0), default=None)
 
 
 def _from_scratch(model_config: Config, tokenizers: Tokenizers) -> Any:
@@ -100,27 +111,30 @@ def _from_scratch(model_config: Config, tokenizers: Tokenizers) -> Any:
     sizes: dict[str, Any] = {"vocab_size": len(source)}
     if not tokenizers.joint:
         sizes |= {"decoder_vocab_size": len(target), "share_encoder_decoder_embeddings": False}
-    if name and "model_type" not in given:
+    model_type = given.pop("model_type", None)
+    attention = given.pop("attn_implementation", None)
+    if name and not model_type:
         kwargs = {**model_config["from_pretrained_kwargs"]}
         kwargs.pop("pretrained_model_name_or_path")
-        base = AutoConfig.from_pretrained(name, **kwargs)
-        if hasattr(base, "decoder_vocab_size"):
+        config = AutoConfig.from_pretrained(name, **kwargs)
+        model_type = config.model_type
+        if hasattr(config, "decoder_vocab_size"):
             sizes["decoder_vocab_size"] = len(target)
-        settings = {**base.to_dict(), **sizes, **special, **given}
-        model_type = base.model_type
+        _check_settings(model_type, given, place)
+        config.update({**sizes, **special, **given})  # over what the checkpoint says, old keys of transformers included
+    elif not model_type:
+        raise ConfigError(
+            "`model_type` must name an encoder-decoder, such as 'marian' or 'bart'",
+            where=place,
+            hint="or name a model to take the architecture of: from_pretrained_kwargs and train_from_scratch",
+        )
     else:
-        model_type = given.pop("model_type", None)
-        if not model_type:
-            raise ConfigError(
-                "`model_type` must name an encoder-decoder, such as 'marian' or 'bart'",
-                where=place,
-                hint="or name a model to take the architecture of: from_pretrained_kwargs and train_from_scratch",
-            )
-        settings = {**sizes, **special, **given}
-    for key in ("model_type", "architectures", "transformers_version", "torch_dtype", "dtype", "_name_or_path"):
-        settings.pop(key, None)
-    attention = settings.pop("attn_implementation", None)
-    config = _config(model_type, settings, place)
+        _check_settings(model_type, given, place)
+        try:
+            config = AutoConfig.for_model(model_type, **{**sizes, **special, **given})
+        except (TypeError, ValueError) as error:
+            reason = str(error).strip().split("\n")[0][:300]
+            raise ConfigError(f"a {model_type!r} model has no such settings: {reason}", where=place) from error
     if not tokenizers.joint and not hasattr(AutoConfig.for_model(model_type), "decoder_vocab_size"):
         raise ConfigError(
             f"a {model_type!r} model has one vocabulary for both sides, but there are two tokenizers",
@@ -134,33 +148,39 @@ def _from_scratch(model_config: Config, tokenizers: Tokenizers) -> Any:
     except (TypeError, ValueError, AssertionError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ConfigError(f"a {model_type!r} model cannot be made: {reason}", where=place) from error
-    model.generation_config.decoder_start_token_id = config.decoder_start_token_id
     if config.pad_token_id not in (None, config.eos_token_id):  # neither is ever a target, so it was never learnt
         unused = {config.pad_token_id, config.decoder_start_token_id} - {None, config.eos_token_id}
         model.generation_config.bad_words_ids = [[token] for token in sorted(unused)]
     return model
 
 
-def _config(model_type: str, settings: dict[str, Any], place: str) -> Any:
+def _check_settings(model_type: str, given: Mapping[str, Any], place: str) -> None:
+    """Raise for what the user has written and the architecture does not have."""
     try:
-        config = AutoConfig.for_model(model_type, **settings)
+        defaults = AutoConfig.for_model(model_type)
     except (TypeError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0][:300]
-        raise ConfigError(f"there is no model of type {model_type!r}: {reason}", where=place) from error
-    if not getattr(config, "is_encoder_decoder", False):
+        known_types = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+        raise ConfigError(
+            f"there is no model of type {model_type!r}",
+            where=f"{place}.model_type",
+            hint=did_you_mean(str(model_type), known_types),
+        ) from error
+    if not getattr(defaults, "is_encoder_decoder", False):
         raise ConfigError(
             f"`model_type` must name an encoder-decoder, but {model_type!r} is none",
             where=f"{place}.model_type",
             hint="such as marian, bart, t5, pegasus, mbart",
         )
-    known = AutoConfig.for_model(model_type).to_dict().keys() | set(getattr(config, "attribute_map", None) or {})
-    generation = {"bos_token_id", "forced_eos_token_id", "decoder_start_token_id", "decoder_vocab_size"}
-    for key in settings:
-        if key not in known and key not in generation and key != "share_encoder_decoder_embeddings":
+    known = defaults.to_dict().keys() | set(getattr(defaults, "attribute_map", None) or {})
+    known |= {"bos_token_id", "forced_eos_token_id", "decoder_start_token_id", "decoder_vocab_size"}
+    replace = "to leave out what a template sets, write `model_config:`, not `model_config+:`"
+    for key in given:
+        if key not in known and key != "share_encoder_decoder_embeddings":
             raise ConfigError(
-                f"a {model_type!r} model has no setting {key!r}", where=place, hint=did_you_mean(key, sorted(known))
+                f"a {model_type!r} model has no setting {key!r}",
+                where=place,
+                hint=f"{did_you_mean(key, sorted(known))}; {replace}",
             )
-    return config
 
 
 def _check_sizes(config: Any, tokenizers: Tokenizers, place: str) -> None:
@@ -185,12 +205,35 @@ def _check_sizes(config: Any, tokenizers: Tokenizers, place: str) -> None:
 
 
 def _check_pretrained(model: Any, tokenizers: Tokenizers) -> None:
-    embeddings = model.get_input_embeddings()
-    size = getattr(embeddings, "num_embeddings", None)
+    """Raise where tokenizer and weights cannot belong together: the ids of the one mean nothing to the other."""
+    where = f"{PLACE}.from_pretrained_kwargs"
+    hint = (
+        "use the tokenizer that belongs to the model (`tokenizer_config: { version_name: … }`), or train from scratch"
+    )
+    size = getattr(model.get_input_embeddings(), "num_embeddings", None)
     for side, tokenizer in zip(("source", "target"), tokenizers, strict=True):
         if size is not None and len(tokenizer) > size:
             raise ConfigError(
-                f"the {side} tokenizer has {len(tokenizer)} tokens, but the model has {size}",
-                where=f"{PLACE}.from_pretrained_kwargs",
-                hint="use the tokenizer that belongs to the model, or train from scratch",
+                f"the {side} tokenizer has {len(tokenizer)} tokens, but the model has {size}", where=where, hint=hint
             )
+        for name in ("pad_token_id", "eos_token_id"):
+            ours, theirs = getattr(tokenizer, name), getattr(model.config, name, None)
+            if theirs is not None and ours not in (theirs if isinstance(theirs, list | tuple) else [theirs]):
+                raise ConfigError(
+                    f"the {side} tokenizer's {name} is {ours}, but the model was trained with {theirs}",
+                    where=where,
+                    hint=hint,
+                )
+        if size is not None and len(tokenizer) < size // 2:
+            warning(
+                f"the {side} tokenizer has {len(tokenizer)} tokens, but the model has {size}: does it belong to it?"
+            )
+
+
+def _settle_start(model: Any) -> None:
+    """Let training start the decoder with the token that ``generate`` starts it with."""
+    generation, config = model.generation_config, model.config
+    for found in (generation.decoder_start_token_id, config.decoder_start_token_id, generation.bos_token_id):
+        if found is not None:
+            config.decoder_start_token_id = generation.decoder_start_token_id = found
+            return

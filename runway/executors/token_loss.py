@@ -18,7 +18,7 @@ class PackedHead:
 
     A batch of targets is padded; the layer over the vocabulary is a third of a small translation model's work,
     and at a padded position all of it is waste. It works on any architecture whose ``get_output_embeddings`` is a
-    module that is called on hidden states ``[B, T, D]``.
+    linear layer that is called on hidden states ``[B, T, D]``; the others compute all positions.
 
     Args:
         model: a transformers model.
@@ -27,13 +27,15 @@ class PackedHead:
     def __init__(self, model: Any) -> None:
         self.positions: torch.Tensor | None = None
         head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-        if isinstance(head, nn.Module):
+        if isinstance(head, nn.Linear):
             head.register_forward_pre_hook(self._select)
 
     def _select(self, head: nn.Module, arguments: tuple) -> tuple | None:
         if self.positions is None:
             return None
         hidden = arguments[0]  # [B, T, D]
+        if hidden.ndim != 3:
+            return None
         return (hidden.flatten(0, 1).index_select(0, self.positions), *arguments[1:])  # [N, D]
 
     @contextmanager

@@ -4,38 +4,61 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging as hf_logging
 
-from runway.errors import ConfigError, DataError, ExperimentError
+from runway.errors import ConfigError, DataError, ExperimentError, did_you_mean
 from runway.executors.generation import Generation
 from runway.executors.seq2seq_model import Tokenizers, max_positions
+from runway.log import warning
+from runway.transforms.base import HFDatasetTransform
+from runway.transforms.settings import accepted_settings
+from runway.transforms.text_pairs import CleanPairs
 
 SETTINGS_FILE = "translation.json"
 SIDES = ("source", "target")
+POLICIES = ("error", "truncate")
+UNLIMITED_LENGTH = 256  # of generate() without runway, for a model whose positions set no limit
+# What decides which other settings of a GenerationConfig have an effect.
+_SWITCHES = ("num_beams", "do_sample", "use_cache", "return_dict_in_generate")
 
 
 def export_translator(
-    folder: Path, model: Any, tokenizers: Tokenizers, generation: Generation, source_prefix: str = ""
+    folder: Path,
+    model: Any,
+    tokenizers: Tokenizers,
+    generation: Generation,
+    source_prefix: str = "",
+    cleaning: Mapping[str, Any] | None = None,
 ) -> None:
     """Save model, tokenizers and decoding settings in one folder, with ``save_pretrained``.
 
     ``AutoModelForSeq2SeqLM.from_pretrained(folder)`` and, where one tokenizer serves both sides,
     ``AutoTokenizer.from_pretrained(folder)`` load them without runway. Two tokenizers stand in
-    ``source_tokenizer`` and ``target_tokenizer``.
+    ``source_tokenizer`` and ``target_tokenizer``. Adapters of LoRA are merged into the weights.
+
+    Args:
+        folder: where to; it is made.
+        model: an encoder-decoder of transformers, whole or in parts with adapters; it stays as it is.
+        tokenizers: of both sides.
+        generation: how to decode. ``translation.json`` keeps its settings as they were given;
+            ``generation_config.json`` those that have an effect, and a limit of length.
+        source_prefix: stands before each source text.
+        cleaning: ``setup_kwargs`` of the CleanPairs that the texts went through, if they did.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plain = model
-    if hasattr(model, "merge_and_unload"):  # LoRA: one model without adapters; the one in use keeps them
-        plain = copy.deepcopy(model).merge_and_unload()
+    plain = _without_adapters(model)
     own, shown = plain.generation_config, hf_logging.is_progress_bar_enabled()
-    plain.generation_config = generation.config
+    plain.generation_config = _saved_generation(generation)
     hf_logging.disable_progress_bar()
     try:
         plain.save_pretrained(folder)
@@ -53,7 +76,58 @@ def export_translator(
         "generate_params": generation.params,
         "source_prefix": source_prefix,
     }
+    if cleaning is not None:
+        settings["cleaning"] = _of_the_texts(cleaning)
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _without_adapters(model: Any) -> Any:
+    """The model itself; where it has adapters (LoRA), a copy with these merged into its weights."""
+    peft = sys.modules.get("peft")  # a model with adapters has imported it
+    if peft is None or not any(isinstance(module, peft.PeftModel) for module in model.modules()):
+        return model
+    merged = copy.deepcopy(model)
+    _untie_adapted(merged)
+    for name, module in reversed(list(merged.named_modules())):  # the inner before the outer
+        if isinstance(module, peft.PeftModel):
+            whole = module.merge_and_unload()
+            if not name:
+                return whole
+            parent, _, own_name = name.rpartition(".")
+            setattr(merged.get_submodule(parent), own_name, whole)
+    return merged
+
+
+def _untie_adapted(model: Any) -> None:
+    """Give each layer weights of its own, where an adapter on one of them must not change the others."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils import ModulesToSaveWrapper
+
+    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
+    kinds = (BaseTunerLayer, ModulesToSaveWrapper)
+    adapted: Iterable[torch.nn.Module] = filter(lambda module: isinstance(module, kinds), model.modules())
+    if not any(uses[id(weight)] > 1 for module in adapted for weight in module.parameters()):
+        return
+    for module in model.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if uses[id(weight)] > 1:
+                setattr(module, name, torch.nn.Parameter(weight.detach().clone(), weight.requires_grad))
+
+
+def _saved_generation(generation: Generation) -> GenerationConfig:
+    """The settings as ``save_pretrained`` takes them: it refuses those that have no effect beside the others."""
+    saved = GenerationConfig()
+    given = {name: value for name, value in vars(generation.config).items() if not name.startswith("_")}
+    for name in sorted(given, key=lambda name: name not in _SWITCHES):
+        before = getattr(saved, name, None)
+        setattr(saved, name, given[name])
+        try:
+            saved.validate(strict=True)
+        except ValueError:
+            setattr(saved, name, before)
+    if generation.limits is not None:  # runway's limit of each sentence; generate() alone would stop at 20 tokens
+        saved.max_length = generation.positions or UNLIMITED_LENGTH
+    return saved
 
 
 class Translator:
@@ -64,6 +138,11 @@ class Translator:
         tokenizers: of both sides.
         generate_params: how to decode; see ``Generation``.
         source_prefix: stands before each source text, as it did in training.
+        cleaning: settings of CleanPairs, which the source texts go through as they did in training; without them
+            texts are brought into NFC, and runs of white space made one space.
+
+    Raises:
+        ConfigError: a setting that does not exist.
     """
 
     def __init__(
@@ -72,12 +151,14 @@ class Translator:
         tokenizers: Tokenizers,
         generate_params: Mapping[str, Any] | None = None,
         source_prefix: str = "",
+        cleaning: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizers = tokenizers
         self.source_prefix = source_prefix
         self.positions = max_positions(model)
         self.generation = Generation(generate_params, model.generation_config, positions=self.positions)
+        self._cleaner = None if cleaning is None else _cleaner(cleaning)
 
     @classmethod
     def load(cls, folder: str | Path, generate_params: Mapping[str, Any] | None = None) -> Translator:
@@ -92,53 +173,98 @@ class Translator:
             ConfigError: a setting that does not exist.
         """
         folder = Path(folder)
+        hint = "`runway test CONFIG` exports the best model"
         try:
-            settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+            settings = _read_settings(folder)
             places = [folder] * 2 if settings["joint"] else [folder / f"{side}_tokenizer" for side in SIDES]
-            model = AutoModelForSeq2SeqLM.from_pretrained(folder, local_files_only=True)
+            model, loaded = AutoModelForSeq2SeqLM.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
+            )
             source = AutoTokenizer.from_pretrained(places[0], local_files_only=True)
             target = source if settings["joint"] else AutoTokenizer.from_pretrained(places[1], local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().split("\n")[0][:200]
+        except Exception as error:  # transformers, tokenizers and safetensors have no class in common for it
+            reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
             raise ExperimentError(
-                f"there is no exported model that can be loaded: {reason}",
-                where=str(folder),
-                hint="`runway test CONFIG` exports the best model",
+                f"there is no exported model that can be loaded: {reason}", where=str(folder), hint=hint
             ) from error
+        wrong = _wrong_weights(loaded)
+        if wrong:
+            raise ExperimentError(f"the exported model is damaged: {wrong}", where=str(folder), hint=hint)
         params = {**settings["generate_params"], **(generate_params or {})}
-        return cls(model, Tokenizers(source, target), params, settings.get("source_prefix", ""))
+        prefix, cleaning = settings.get("source_prefix", ""), settings.get("cleaning")
+        return cls(model, Tokenizers(source, target), params, prefix, cleaning)
 
-    def translate(self, texts: Iterable[str], batch_size: int = 32) -> list[str]:
+    def translate(
+        self,
+        texts: Iterable[str],
+        batch_size: int = 32,
+        *,
+        on_too_long: str = "error",
+        places: Iterable[str] | None = None,
+    ) -> list[str]:
         """A translation of each text, in their order; batches are made of texts of similar length.
+
+        Args:
+            texts: one sentence each; an empty one stays empty.
+            batch_size: texts at a time.
+            on_too_long: what to do with a text of more tokens than the model has positions: ``error``, or
+                ``truncate`` it, with a warning.
+            places: where each text comes from, for errors and warnings; by default its number.
 
         Raises:
             DataError: a text is longer than the model's positions.
         """
         if batch_size < 1:
             raise ConfigError(f"`batch_size` must be at least 1, but is {batch_size} instead", where="batch_size")
-        texts = [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
-        encoded = [self._encode(number, text) for number, text in enumerate(texts, start=1)]
-        order = sorted((row for row, text in enumerate(texts) if text), key=lambda row: -len(encoded[row]))
+        if on_too_long not in POLICIES:
+            raise ConfigError(
+                f"`on_too_long` must be one of {', '.join(POLICIES)}, but is {on_too_long!r} instead",
+                where="on_too_long",
+            )
+        texts = self._clean(list(texts))
+        places = [f"text {number}" for number in range(1, len(texts) + 1)] if places is None else list(places)
+        rows = [row for row, text in enumerate(texts) if text.strip()]
+        tokens = self._encode([texts[row] for row in rows])
+        encoded = {row: self._fitted(ids, places[row], on_too_long) for row, ids in zip(rows, tokens, strict=True)}
+        order = sorted(rows, key=lambda row: -len(encoded[row]))
         found = [""] * len(texts)
         for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            for row, hypothesis in zip(rows, self._batch([encoded[row] for row in rows]), strict=True):
+            batch = order[start : start + batch_size]
+            for row, hypothesis in zip(batch, self._batch([encoded[row] for row in batch]), strict=True):
                 found[row] = hypothesis
         return found
 
-    def _encode(self, number: int, text: str) -> list[int]:
+    def _clean(self, texts: Sequence[str]) -> list[str]:
+        """The texts as those that the model has learnt from."""
+        if self._cleaner is None:
+            return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
+        return self._cleaner._clean_texts(pa.chunked_array([pa.array(texts, pa.string())]), SIDES[0]).to_pylist()
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids that end as EncodePairs lets them end."""
         tokenizer = self.tokenizers.source
-        ids = list(tokenizer(self.source_prefix + text, verbose=False)["input_ids"])
-        if tokenizer.eos_token_id not in ids[-2:]:
-            ids.append(tokenizer.eos_token_id)
-        if self.positions is not None and len(ids) > self.positions:
+        found = []
+        for text in texts:
+            ids = list(tokenizer(self.source_prefix + text, verbose=False)["input_ids"])
+            if tokenizer.eos_token_id not in ids[-2:]:
+                ids.append(tokenizer.eos_token_id)
+            found.append(ids)
+        return found
+
+    def _fitted(self, ids: list[int], place: str, on_too_long: str) -> list[int]:
+        """Token ids that the model has positions for."""
+        if self.positions is None or len(ids) <= self.positions:
+            return ids
+        message = f"a text of {len(ids)} tokens is longer than the model's {self.positions} positions"
+        if on_too_long == "error":
             raise DataError(
-                f"a text of {len(ids)} tokens is longer than the model's {self.positions} positions",
-                where=f"text {number}",
-                hint="give one sentence a line",
+                message,
+                where=place,
+                hint="give one sentence a line, or cut it: `on_too_long='truncate'` (`--on_too_long truncate`)",
             )
-        return ids
+        warning(f"{place}: {message}; it is cut")
+        end = len(ids) - 1 - ids[::-1].index(self.tokenizers.source.eos_token_id)  # a language's mark may follow it
+        return [*ids[: self.positions - len(ids[end:])], *ids[end:]]
 
     def _batch(self, encoded: list[list[int]]) -> list[str]:
         width = max(map(len, encoded))
@@ -148,3 +274,54 @@ class Translator:
         mask = (torch.arange(width, device=self.model.device) < lengths[:, None]).long()  # [B, S]
         tokens = self.generation(self.model, input_ids, mask)
         return self.tokenizers.target.batch_decode(tokens.tolist(), skip_special_tokens=True)
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """What ``translation.json`` says.
+
+    Raises:
+        ValueError: it is not what ``export_translator`` writes.
+    """
+    settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    if not isinstance(settings, dict):
+        raise ValueError(f"{SETTINGS_FILE} must hold an object")
+    expected = {"joint": bool, "generate_params": dict, "source_prefix": str, "cleaning": dict}
+    defaults = {"source_prefix": "", "cleaning": {}}
+    for name, kind in expected.items():
+        if not isinstance({**defaults, **settings}.get(name), kind):
+            raise ValueError(f"{SETTINGS_FILE} has no {name!r} that can be used")
+    return settings
+
+
+def _wrong_weights(loaded: Mapping[str, Any]) -> str:
+    """What a model's file of weights lacks or has too many, in words; empty where all is right."""
+    found = []
+    kinds = {"missing": "missing weights", "unexpected": "unknown weights", "mismatched": "weights of other sizes"}
+    for kind, text in kinds.items():
+        names = sorted(key if isinstance(key, str) else key[0] for key in loaded.get(f"{kind}_keys", ()))
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            found.append(f"{text} {', '.join(names[:3])}{more}")
+    return "; ".join(found)
+
+
+def _of_the_texts(cleaning: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without those that say which splits and columns of a dataset they are for."""
+    of_datasets = accepted_settings(HFDatasetTransform).names
+    return {name: value for name, value in cleaning.items() if name not in of_datasets}
+
+
+def _cleaner(cleaning: Mapping[str, Any]) -> CleanPairs:
+    """The transform with these settings, ready for texts.
+
+    Raises:
+        ConfigError: a setting that does not exist, or a value that it does not take.
+    """
+    settings, known = _of_the_texts(cleaning), accepted_settings(CleanPairs).names
+    for name in settings:
+        if name not in known:
+            raise ConfigError(f"CleanPairs has no setting {name!r}", where="cleaning", hint=did_you_mean(name, known))
+    cleaner = CleanPairs(name="cleaning")
+    cleaner.setup(**settings)
+    cleaner.changed = {}
+    return cleaner

@@ -10,6 +10,7 @@ import lightning
 import torch
 
 from runway.errors import ConfigError, did_you_mean
+from runway.log import warning
 
 PLACE = "executor.init_kwargs.average_last"
 RAW_KEY, SNAPSHOTS_KEY = "raw_state_dict", "averaged_snapshots"
@@ -78,18 +79,21 @@ class AverageLastWeights(lightning.Callback):
             self._take(pl_module)
         if self.snapshots:
             self._raw = _copied(_trained(pl_module))
-            _put(pl_module, self._mean())
+            put_weights(pl_module, self._mean())
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Put the weights back."""
         if self._raw is not None:
-            _put(pl_module, self._raw)
+            put_weights(pl_module, self._raw)
             self._raw = None
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Leave the mean in the model."""
         if self.snapshots:
-            _put(pl_module, self._mean())
+            put_weights(pl_module, self._mean())
+        else:
+            when = f"every {self.every_n_steps} steps" if self.every_n_steps else "at each validation"
+            warning(f"{PLACE}: nothing was averaged; a snapshot is taken {when}, and there was none")
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -115,7 +119,7 @@ class AverageLastWeights(lightning.Callback):
             return
         self.snapshots = deque(checkpoint[SNAPSHOTS_KEY][-self.count :], maxlen=self.count)
         self._step = int(checkpoint["global_step"])
-        _put(pl_module, checkpoint[RAW_KEY])  # Lightning has loaded the mean into the model by now
+        put_weights(pl_module, checkpoint[RAW_KEY])  # Lightning has loaded the mean into the model by now
 
     def _take(self, module: torch.nn.Module) -> None:
         self.snapshots.append({name: value.cpu() for name, value in _copied(_trained(module)).items()})
@@ -138,7 +142,8 @@ def _copied(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-def _put(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+def put_weights(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy weights into the parameters of their names."""
     for name, parameter in module.named_parameters():
         if name in tensors:
             parameter.copy_(tensors[name])

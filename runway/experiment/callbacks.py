@@ -45,6 +45,12 @@ class RunCheckpoint(ModelCheckpoint):
         """One key whatever is monitored: a version has one of these."""
         return "RunCheckpoint"
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Find out now whether there will be something to choose by."""
+        super().on_train_start(trainer, pl_module)
+        if self.monitor and self.save_top_k and not self.monitor_is_default:
+            _check_validation(trainer, self.monitor, f"{CHECKPOINT_PLACE}.monitor")
+
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Save where ``every_n_train_steps`` or ``train_time_interval`` say so."""
         super().on_train_batch_end(trainer, *args)
@@ -159,6 +165,12 @@ class FirstStep(lightning.Callback):
 class RunEarlyStopping(EarlyStopping):
     """Lightning's EarlyStopping, with a friendly word about a metric that is not logged."""
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Find out now whether there will be something to stop by."""
+        super().on_train_start(trainer, pl_module)
+        if self.strict:
+            _check_validation(trainer, self.monitor, f"{STOPPING_PLACE}.monitor")
+
     def _run_early_stopping_check(self, trainer: lightning.Trainer) -> None:
         if self.monitor in trainer.callback_metrics:
             super()._run_early_stopping_check(trainer)
@@ -172,6 +184,16 @@ def _was_due(trainer: lightning.Trainer) -> bool:
     """Whether a validation has been: ``max_steps``, or a resume, can end an epoch without one."""
     validation = trainer.fit_loop.epoch_loop.val_loop
     return validation._has_run or not sum(validation._max_batches)
+
+
+def _check_validation(trainer: lightning.Trainer, monitor: str, where: str) -> None:
+    """Raise before the first step, where a metric of the validation is watched and there will be no validation."""
+    if monitor.startswith("val") and not sum(trainer.fit_loop.epoch_loop.val_loop._max_batches):
+        raise ConfigError(
+            f"the metric {monitor!r} will never be logged, because there is nothing to validate on",
+            where=where,
+            hint="give the data a validation split, or set `monitor` to null (and early stopping's, if there is one)",
+        )
 
 
 def _unknown_metric(name: str, logged: Mapping[str, Any], where: str) -> ConfigError:

@@ -8,6 +8,7 @@ the weights are then those of a training that was never stopped.
 
 from __future__ import annotations
 
+import math
 import random
 from functools import partial
 from typing import Any
@@ -54,6 +55,7 @@ class ResumePoint(lightning.Callback):
         """The random state before the current epoch's order was drawn."""
         self.pending: dict[str, Any] | None = None
         """What a checkpoint held, until the data loader has taken it up."""
+        self.resumed = False
         self._trainer: lightning.Trainer | None = None
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
@@ -85,8 +87,11 @@ class ResumePoint(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Take the place and the random state from a checkpoint."""
+        if trainer.state.fn != "fit":
+            return
+        self.resumed = True
         point = checkpoint.get("runway")
-        if point is None or trainer.state.fn != "fit":
+        if point is None:
             return
         ranks = point["ranks"]
         if len(ranks) != trainer.world_size:
@@ -99,8 +104,11 @@ class ResumePoint(lightning.Callback):
             vars(trainer.fit_loop)["_iteration_based_training"] = bool
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """The loops are restored by now."""
+        """The loops are restored by now: say where the training goes on."""
         vars(trainer.fit_loop).pop("_iteration_based_training", None)
+        if self.resumed:
+            steps = trainer.estimated_stepping_batches
+            info(f"going on at step {trainer.global_step}" + (f" of {int(steps)}" if math.isfinite(steps) else ""))
 
     @property
     def epoch(self) -> int:

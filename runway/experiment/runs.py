@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runway.errors import ExperimentError, did_you_mean
+from runway.experiment.provenance import FILE as PROVENANCE
+from runway.experiment.provenance import FINISHED
 from runway.experiment.run_folder import read_json
 
-PROVENANCE = "provenance.json"
+_VERSION = re.compile(r"_V(\d+)(?:_tag:.*)?$", re.DOTALL)
 _last: Path | None = None
 
 
@@ -29,13 +32,15 @@ class FoundRun:
         path: the version's folder.
         touched: when something of it was last begun or ended, in seconds since 1970.
         training: the provenance of its training; empty where there was none.
-        tests: the suffixes of its tests.
+        tests: the suffixes of the tests that were finished.
+        other_tests: those that were not, with their status: ``failed``, or ``running``, which may have been killed.
     """
 
     path: Path
     touched: float
     training: dict[str, Any]
     tests: tuple[str, ...]
+    other_tests: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_runs(root: Path) -> list[FoundRun]:
@@ -65,8 +70,22 @@ def last_run_path(experiments: str | Path | None = None) -> Path:
     return runs[0].path.resolve()
 
 
-def run_named(name: str, experiments: str | Path = "experiments") -> Path:
-    """A run by its folder, by the folder's name, or by the name of its experiment (the newest version).
+def run_named(
+    name: str,
+    experiments: str | Path = "experiments",
+    *,
+    accept: Callable[[Path], bool] = lambda path: True,
+    what: str = "results",
+    hint: str | None = None,
+) -> Path:
+    """A run by its folder, by the folder's name, or by the name of its experiment: the newest version that will do.
+
+    Args:
+        name: of the run or the experiment.
+        experiments: where to look for it.
+        accept: says whether a version will do; a run that is named itself is not asked.
+        what: completes "… has no version with" in the error.
+        hint: how to get one.
 
     Raises:
         ExperimentError: there is none, with those that come near.
@@ -77,14 +96,27 @@ def run_named(name: str, experiments: str | Path = "experiments") -> Path:
     root = Path(experiments)
     runs = find_runs(root)
     for run in runs:
-        if name in (run.path.name, run.training.get("experiment"), run.path.name.rpartition("_V")[0]):
+        if run.path.name == name:
             return run.path
+    versions = [run for run in runs if name in (run.training.get("experiment"), _VERSION.split(run.path.name)[0])]
+    folders = list(dict.fromkeys(run.path.parent for run in versions))  # the one that was touched last comes first
+    versions.sort(key=lambda run: (folders.index(run.path.parent), -_version(run.path)))
+    for run in versions:
+        if accept(run.path):
+            return run.path
+    if versions:
+        raise ExperimentError(f"the experiment {name!r} has no version with {what}", where=str(folders[0]), hint=hint)
     known = [run.path.name for run in runs]
     raise ExperimentError(
         f"there is no run {name!r}",
         where=str(root.resolve()),
         hint=did_you_mean(name, known) if known else "give the path of a run's folder, <name>_V<k>",
     )
+
+
+def _version(path: Path) -> int:
+    found = _VERSION.search(path.name)
+    return int(found[1]) if found else -1
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
@@ -98,10 +130,19 @@ def _run_folders(root: Path) -> Iterator[Path]:
 
 
 def _describe(path: Path) -> FoundRun:
-    records = [*(path / "train").glob(PROVENANCE), *(path / "test").glob(f"*/{PROVENANCE}")]
+    training, tests = path / "train" / PROVENANCE, sorted((path / "test").glob(f"*/{PROVENANCE}"))
+    statuses = {record.parent.name: _status(record) for record in tests}
     return FoundRun(
         path,
-        max(record.stat().st_mtime for record in records),
-        read_json(path / "train" / PROVENANCE, {}),
-        tuple(sorted(record.parent.name for record in records if record.parent.parent.name == "test")),
+        max(record.stat().st_mtime for record in (training, *tests) if record.exists()),
+        read_json(training, {}),
+        tuple(name for name, status in statuses.items() if status == FINISHED),
+        {name: status for name, status in statuses.items() if status != FINISHED},
     )
+
+
+def _status(record: Path) -> str:
+    try:
+        return str(read_json(record, {}).get("status", "unknown"))
+    except (ExperimentError, AttributeError):  # a damaged record of one test hides no run
+        return "unknown"

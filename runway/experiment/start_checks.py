@@ -11,11 +11,12 @@ import lightning
 from runway.config.overrides import format_path
 from runway.config.reads import ABSENT
 from runway.config.rendering import differences
-from runway.errors import ConfigError, ExperimentError
+from runway.errors import ConfigError, ExperimentError, raise_collected
 from runway.executors.base_executor import BaseExecutor
 from runway.executors.optimizers import check_optimizer_config
 from runway.experiment.run_folder import RunFolder, as_json, read_json
 from runway.log import warning
+from runway.transforms.settings import accepted_settings, wrong_values
 
 SHOWN_CHANGES = 5
 
@@ -46,16 +47,28 @@ def check_step(cls: type[lightning.LightningModule], name: str, mode: str) -> No
 
 
 def check_training(cls: type[lightning.LightningModule], config: Mapping[str, Any]) -> None:
-    """Check the executor's steps and, where it takes ``train.optimizer_config`` as it is, the optimiser.
+    """Check the executor's steps and settings and, where it takes ``train.optimizer_config`` as it is, the optimiser.
 
     Raises:
         ConfigError: the training could not begin.
     """
     check_step(cls, "training_step", "training")
+    check_settings(cls, (config.get("executor") or {}).get("init_kwargs") or {})
     if config.get("test") and not has_step(cls, "test_step"):
         warning(f"the executor {cls.__name__!r} has no `test_step`: what it trains cannot be tested (`test`)")
     if getattr(cls, "configure_optimizers", None) is BaseExecutor.configure_optimizers:
         check_optimizer_config((config.get("train") or {}).get("optimizer_config"))
+
+
+def check_settings(cls: type[lightning.LightningModule], init_kwargs: Mapping[str, Any]) -> None:
+    """Hold the values of ``executor.init_kwargs`` against the annotations of the executor's constructor.
+
+    Raises:
+        ConfigError: it does not take one of them.
+    """
+    messages = wrong_values(init_kwargs, accepted_settings(cls, "__init__"))
+    hint = f"runway show {cls.__name__}"
+    raise_collected([ConfigError(message, where="executor.init_kwargs", hint=hint) for message in messages])
 
 
 def warn_of_changes(run: RunFolder, config: Mapping[str, Any]) -> None:

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from runway import registry
 from runway.config.check import check_pipeline
+from runway.config.reads import lookup
 from runway.config.schema import EVAL
 from runway.config.values import Config
 from runway.errors import ConfigError, RunwayError, did_you_mean, raise_collected
 from runway.transforms.base import BaseTransform
-from runway.transforms.settings import accepted_settings
+from runway.transforms.settings import Accepted, accepted_settings, wrong_values
 
 
 class Node(NamedTuple):
@@ -54,6 +55,7 @@ class Graph:
         self.place = place
         self.nodes: dict[str, Node] = {}
         self.classes: dict[str, type] = {}
+        self._accepted: dict[type, Accepted] = {}
         transforms = config.get("transforms")
         regenerate_all = bool(config.get("regenerate", False))
         inspect_all = bool(config.get("do_inspect", False))
@@ -130,17 +132,17 @@ class Graph:
             errors.append(ConfigError(message, where=f"{self.where(node.name)}.transform_name", hint=hint))
             return
         self.classes[node.name] = cls
-        accepted = accepted_settings(cls)
+        accepted = self._accepted.get(cls) or self._accepted.setdefault(cls, accepted_settings(cls))
         where = f"{self.where(node.name)}.setup_kwargs"
         if not accepted.takes_any:
             for key in node.setup_kwargs:
                 if key not in accepted.names:
                     message = f"{node.transform_name} has no setting {key!r}"
                     errors.append(ConfigError(message, where=where, hint=did_you_mean(key, accepted.names)))
-        for key in accepted.required:
-            if key not in node.setup_kwargs:
-                message = f"{node.transform_name} needs the setting {key!r}"
-                errors.append(ConfigError(message, where=where, hint=f"runway show {node.transform_name}"))
+        needed = (key for key in accepted.required if key not in node.setup_kwargs)
+        messages = [f"{node.transform_name} needs the setting {key!r}" for key in needed]
+        for message in (*messages, *wrong_values(node.setup_kwargs, accepted)):
+            errors.append(ConfigError(message, where=where, hint=f"runway show {node.transform_name}"))
 
     def _read_out_ops(self, config: Mapping[str, Any], errors: list[RunwayError]) -> list[str]:
         named = config.get("out_ops")
@@ -211,15 +213,14 @@ def check_pipelines(config: Mapping[str, Any]) -> tuple[dict[str, Graph], list[R
     """
     errors: list[RunwayError] = []
     sections = {"data_pipeline": config.get("data_pipeline")}
-    sections |= {f"eval.{name}": (config.get("eval") or {}).get(name) for name in EVAL}
+    sections |= {f"eval.{name}": lookup(config, ("eval", name)) for name in EVAL}
     graphs = {
         place: Graph(section, place=place, errors=errors)
         for place, section in sections.items()
         if isinstance(section, Mapping)
     }
-    init_kwargs = (config.get("executor") or {}).get("init_kwargs") or {}
-    node, data = init_kwargs.get("use_data_node"), graphs.get("data_pipeline")
-    if node is not None and data is not None and node not in data.nodes:
+    node, data = lookup(config, ("executor", "init_kwargs", "use_data_node")), graphs.get("data_pipeline")
+    if isinstance(node, str) and data is not None and node not in data.nodes:
         hint = did_you_mean(node, data.nodes)
         errors.append(ConfigError(f"there is no node {node!r}", where="executor.init_kwargs.use_data_node", hint=hint))
     return graphs, errors

@@ -75,7 +75,8 @@ class MakeDataloaders(HFDatasetTransform):
             val_kwargs: the same for the validation loaders.
             test_kwargs: the same for the test loaders.
             length_bucketed: whether rows of similar length go together.
-            max_tokens_per_batch: fill training batches by tokens, padding included, instead of rows.
+            max_tokens_per_batch: fill training batches by tokens, padding included, instead of rows; ``drop_last`` then
+                leaves none of them out.
             pad_to_multiple_of: round the padded length up to this; null does not.
             tokenizer_config: tells what pads, and on which side; None takes the config's ``tokenizer_config``.
             pad_token_id: what pads ``input_ids``, instead of asking the tokenizer.

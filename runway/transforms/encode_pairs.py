@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from runway.log import info
 from runway.registry import register_transform_functor
 from runway.transforms.arrow import TableWriter, column, dataset_of, lengths, need_columns, ragged
 from runway.transforms.base import HFDatasetTransform, as_dataset_dict
+from runway.transforms.dataloaders import VALIDATION_NAMES
 from runway.transforms.filtering import RowFilter
 from runway.transforms.tokenize import load_tokenizer
 
@@ -19,9 +21,61 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset, DatasetDict
 
-SIDES = {"source": "input_ids", "target": "labels"}
+COLUMNS = {"source": "input_ids", "target": "labels"}
 POLICIES = ("error", "truncate", "drop")
 NO_LIMIT = 1_000_000  # a tokenizer that knows no limit gives 1e30
+
+
+def encode_texts(tokenizer: Any, texts: Sequence[str], side: str = "source", prefix: str = "") -> list[list[int]]:
+    """The tokens of each text, with the end of sentence: the one rule for training, tests and ``runway translate``.
+
+    What looks like a special token in a text ("a dog <s> runs") is ordinary text. Where a tokenizer takes it for the
+    token all the same, as unigram models do, it is cut by a space ("< s>"); in ``prefix`` it means the token.
+
+    Args:
+        tokenizer: of transformers.
+        texts: the texts.
+        side: ``source`` or ``target``: a tokenizer of two languages (Marian, mBART) has a vocabulary or marks for each.
+        prefix: stands before each text.
+    """
+    ids = _token_ids(tokenizer, [prefix + text for text in texts] if prefix else list(texts), side)
+    names = sorted(filter(None, tokenizer.all_special_tokens), key=len, reverse=True)
+    special = re.compile("|".join(map(re.escape, names)) or "(?!)")
+    rows = [row for row, text in enumerate(texts) if special.search(text)]
+    if rows and not special.search(prefix):
+        controls = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        own = _count(_token_ids(tokenizer, [prefix + "."], side)[0], controls)  # those that the tokenizer adds
+        found = _token_ids(tokenizer, [prefix + texts[row] for row in rows], side, split_special_tokens=True)
+        for row, tokens in zip(rows, found, strict=True):
+            ids[row] = tokens
+        rows = [row for row in rows if _count(ids[row], controls) != own]
+    if rows:
+        cut = [prefix + special.sub(lambda token: f"{token[0][0]} {token[0][1:]}", texts[row]) for row in rows]
+        for row, tokens in zip(rows, _token_ids(tokenizer, cut, side), strict=True):
+            ids[row] = tokens
+    return ids
+
+
+def _token_ids(tokenizer: Any, texts: list[str], side: str, **settings: Any) -> list[list[int]]:
+    """What the tokenizer gives, and the end of sentence where it adds none (or one before a language's mark)."""
+    if not texts:
+        return []
+    given = {"text": texts} if side == "source" else {"text_target": texts}
+    ids = tokenizer(**given, return_attention_mask=False, verbose=False, **settings)["input_ids"]
+    eos = tokenizer.eos_token_id
+    return ids if eos is None else [row if row and eos in row[-2:] else [*row, eos] for row in ids]
+
+
+def _count(tokens: Sequence[int], among: set[int]) -> int:
+    return sum(token in among for token in tokens)
+
+
+def _truncated(tokens: list[int], limit: int, eos: int | None) -> list[int]:
+    """The first tokens, and those that end a sentence: ``eos``, and a language's mark where one follows it."""
+    if len(tokens) <= limit:
+        return tokens
+    end = tokens[-2:] if len(tokens) > 1 and tokens[-2] == eos != tokens[-1] else tokens[-1:]
+    return [*tokens[: max(limit - len(end), 0)], *end[:limit]]
 
 
 @register_transform_functor
@@ -51,7 +105,8 @@ class EncodePairs(HFDatasetTransform):
                 None takes what the tokenizer says, if it does.
             max_target_length: the same for the target; None takes ``max_length``.
             on_too_long: what to do with a longer pair: ``error``, ``truncate`` it or ``drop`` it, which are counted; a
-                dict ``{split: …}`` says it for each split, those that it does not name have ``error``.
+                dict ``{split: …}`` says it for each split (``validation`` for ``valid``, ``val`` and ``dev`` too);
+                those it does not name have ``error``.
             source_prefix: what stands before each source text: "translate English to Romanian: " for T5.
             batch_size: rows at a time.
             **kwargs: the settings of HFDatasetTransform.
@@ -99,7 +154,8 @@ class EncodePairs(HFDatasetTransform):
             if not is_asset(name) and self.resolve_path(name).exists():
                 self.track_file(name)
             given = load_tokenizer(config, self.project, assets_cache(self.global_config, self.project))
-        both = dict(given) if isinstance(given, Mapping) and set(given) == set(SIDES) else dict.fromkeys(SIDES, given)
+        is_both = isinstance(given, Mapping) and set(given) == set(COLUMNS)
+        both = dict(given) if is_both else dict.fromkeys(COLUMNS, given)
         for tokenizer in both.values():
             if not callable(tokenizer) or not hasattr(tokenizer, "eos_token_id"):
                 raise DataError(
@@ -120,11 +176,11 @@ class EncodePairs(HFDatasetTransform):
 
     def _encode(self, dataset: Dataset, split: str) -> tuple[Dataset, dict[str, Any]]:
         """The rows with their tokens, and what is to be known of them."""
-        need_columns(dataset, list(SIDES), f"node {self.name!r}, split {split!r}")
+        need_columns(dataset, list(COLUMNS), f"node {self.name!r}, split {split!r}")
         writer = TableWriter(f"node {self.name!r}, split {split!r}")
-        texts_only = dataset.remove_columns([name for name in SIDES.values() if name in dataset.column_names])
+        texts_only = dataset.remove_columns([name for name in COLUMNS.values() if name in dataset.column_names])
         if not len(dataset):
-            tokens = {name: ragged([], "int32") for name in SIDES.values()}
+            tokens = {name: ragged([], "int32") for name in COLUMNS.values()}
             empty = texts_only.with_format("arrow")[:]
             for name, values in tokens.items():
                 empty = empty.append_column(name, values)
@@ -133,13 +189,13 @@ class EncodePairs(HFDatasetTransform):
         counts: dict[str, int] = {"truncated": 0, "unknown": 0}
         start = 0
         for table in texts_only.with_format("arrow").iter(self.batch_size):
-            for side, name in SIDES.items():
+            for side, name in COLUMNS.items():
                 ids = self._ids(table, side, start, split)
                 counts["unknown"] += self._unknown(ids, side)
                 limit = self._limit(side)
                 if limit is not None and policy == "truncate":
-                    cut, ids = ids, [row if len(row) <= limit else [*row[: limit - 1], row[-1]] for row in ids]
-                    counts["truncated"] += sum(len(row) > limit for row in cut)
+                    counts["truncated"] += sum(len(row) > limit for row in ids)
+                    ids = [_truncated(row, limit, self._tokenizers[side].eos_token_id) for row in ids]
                 table = table.append_column(name, ragged(ids, "int32"))
             writer.add(table)
             start += table.num_rows
@@ -165,14 +221,7 @@ class EncodePairs(HFDatasetTransform):
                     where=f"node {self.name!r}{_origin(table, row)}",
                     hint="drop such pairs before, with FilterPairs",
                 )
-        tokenizer = self._tokenizers[side]
-        prefix = self.source_prefix if side == "source" else ""
-        texts = [prefix + text for text in texts] if prefix else texts
-        # `text_target` makes a tokenizer of two languages (Marian, mBART) use the target's
-        given = {"text": texts} if side == "source" else {"text_target": texts}
-        ids = tokenizer(**given, return_attention_mask=False, verbose=False)["input_ids"]
-        eos = tokenizer.eos_token_id
-        return ids if eos is None else [row if row and eos in row[-2:] else [*row, eos] for row in ids]
+        return encode_texts(self._tokenizers[side], texts, side, self.source_prefix if side == "source" else "")
 
     def _unknown(self, ids: list[list[int]], side: str) -> int:
         unknown = self._tokenizers[side].unk_token_id
@@ -185,15 +234,16 @@ class EncodePairs(HFDatasetTransform):
         return given if given is not None or known is None or known >= NO_LIMIT else int(known)
 
     def _policy(self, split: str) -> str:
-        if isinstance(self.on_too_long, Mapping):
-            return self.on_too_long.get(split, "error")
-        return self.on_too_long
+        if not isinstance(self.on_too_long, Mapping):
+            return self.on_too_long
+        names = (split, *VALIDATION_NAMES) if split in VALIDATION_NAMES else (split,)
+        return next((self.on_too_long[name] for name in names if name in self.on_too_long), "error")
 
     def _within_limits(self, dataset: Dataset, split: str, policy: str) -> RowFilter:
         import numpy as np
 
         kept = RowFilter(dataset, f"node {self.name!r}, split {split!r}")
-        for side, name in SIDES.items():
+        for side, name in COLUMNS.items():
             limit = self._limit(side)
             if limit is None:
                 continue
@@ -218,7 +268,7 @@ class EncodePairs(HFDatasetTransform):
 
 def _token_facts(rows: Dataset) -> dict[str, Any]:
     facts = {}
-    for side, name in SIDES.items():
+    for side, name in COLUMNS.items():
         counts: np.ndarray = lengths(column(rows, name))
         facts[f"{side} tokens"] = int(counts.sum())
         facts[f"longest {side}"] = int(counts.max(initial=0))

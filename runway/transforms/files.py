@@ -31,7 +31,7 @@ FORMATS = {
     ".arrow": "arrow",
     ".txt": "text",
 }
-COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4")
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 OPTIONS = {  # names as in pandas and HF; what each format takes besides the file
     "csv": ("delimiter", "sep", "quotechar", "escapechar", "column_names", "names", "skip_rows", "skiprows"),
     "json": ("field",),
@@ -184,7 +184,7 @@ def _bad_encoding(path: Path, encoding: str, where: str) -> DataError:
 def _open_bytes(path: Path) -> IO[bytes]:
     import pyarrow as pa
 
-    return pa.input_stream(str(path), compression="detect")
+    return pa.input_stream(str(path), compression=COMPRESSIONS.get(path.suffix.lower()))
 
 
 def _read_csv(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[pa.Table]:
@@ -202,7 +202,7 @@ def _read_csv(path: Path, encoding: str, limit: int | None, options: dict) -> It
         column_names=options.get("column_names", options.get("names")),
         skip_rows=options.get("skip_rows", options.get("skiprows", 0)),
     )
-    small = path.suffix not in COMPRESSIONS and path.stat().st_size <= IN_MEMORY_BYTES
+    small = path.suffix.lower() not in COMPRESSIONS and path.stat().st_size <= IN_MEMORY_BYTES
     if limit is None and small:
         try:
             yield pyarrow.csv.read_csv(_open_bytes(path), read, parse)

@@ -42,7 +42,7 @@ class MakePairDataloaders(MakeDataloaders):
 
         Args:
             max_tokens_per_batch: fill training batches up to so many tokens instead of ``train.batch_size`` pairs:
-                source and target together, padding included.
+                source and target together, padding included; ``drop_last`` then leaves none of them out.
             eval_max_tokens_per_batch: the same for validation and test, instead of ``test.batch_size`` pairs.
             pad_to_multiple_of: round padded lengths up to this: 8 suits a GPU, none (the default) a CPU.
             keep_texts: whether ``source`` and ``target`` are in the batches of validation and test.

@@ -12,21 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from runway.assets import assets_cache, fetch, is_asset
 from runway.errors import ConfigError, DataError, RunwayError, did_you_mean
-from runway.log import warning
+from runway.log import info
 from runway.registry import register_transform_functor
 from runway.transforms.arrow import dataset_of
 from runway.transforms.base import BaseTransform
-from runway.transforms.files import read_files
-from runway.transforms.load import LoadHFDataset
+from runway.transforms.files import format_of, read_files
+from runway.transforms.pair_files import FilesOfPairs, is_table, pairs_in_folder, read_lines, read_table, shown
 from runway.transforms.sqlite import is_sqlite, query_sqlite
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from datasets import Dataset, DatasetDict
 
 SOURCE, TARGET, ORIGIN = "source", "target", "origin"
-ENDINGS = ("", ".gz", ".bz2", ".zst", ".txt", ".txt.gz")
-TABLES = (".tsv", ".txt")
+_TABLES = ("a table", "a table or a HF dataset", "a HF dataset")
+APPLIES_TO = {  # setting: the kinds of data that have it, and what serves the others
+    "splits": (("a folder of pairs", *_TABLES[1:]), "a dict as data_path names splits, dataset.split makes them"),
+    "columns": (_TABLES, "lines have no columns, and a query names its own: SELECT … AS source, … AS target"),
+    "keep_columns": (_TABLES, "lines have no columns, and of a query all are kept"),
+    "query": (("a database",), "`columns` says what to take from a table or a HF dataset"),
+    "query_parameters": (("a database",), "they are for the places in a `query`"),
+}
 
 
 @register_transform_functor
@@ -37,9 +42,11 @@ class LoadParallelText(BaseTransform):
 
     - a folder with two files for each split, ``train.de.gz`` and ``train.en.gz``, line by line;
     - ``{split: [source file, target file]}``, or a list of two files, which is the split ``train``;
-    - a table with tabs and no quoting (``.tsv``, ``.txt``), or ``{split: table}``: ``columns`` says which;
+    - a table with tabs and no quoting (``.tsv``, ``.txt``), ``{split: table}``, or a folder of tables: ``columns`` says
+      which;
     - an SQLite database with a ``query`` that gives the columns ``source`` and ``target``; others are kept;
-    - a HF dataset with a column ``translation``, or a column for each language: on the hub, or a local folder or file.
+    - a HF dataset with a column ``translation``, or a column for each language: on the hub, or a local folder or file,
+      or ``{split: file}``.
 
     Paths may be assets (``pypi://…``), and files compressed. Local files count: edit one, and the node runs again.
     An empty line on one side is loaded as it is; CleanPairs and FilterPairs deal with it.
@@ -83,7 +90,8 @@ class LoadParallelText(BaseTransform):
             sha256: the sum that pins an asset.
             encoding: of text files.
             dummy_rows: how many pairs of each split a run with ``--use_dummy_data`` reads.
-            load_kwargs: further arguments of LoadHFDataset's ``load_kwargs``, for HF datasets.
+            load_kwargs: further arguments of LoadHFDataset's ``load_kwargs``; with them a table is read by its rules,
+                quoting and all.
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
         """
         super().setup(**kwargs)
@@ -97,18 +105,13 @@ class LoadParallelText(BaseTransform):
             raise ConfigError(
                 f"`on_bad_row` must be 'error' or 'drop', but is {on_bad_row!r} instead", where=f"node {self.name!r}"
             )
-        if columns is not None and len(columns) != 2:
-            raise ConfigError(
-                f"`columns` must name the source's and the target's column, but is {list(columns)} instead",
-                where=f"node {self.name!r}",
-            )
+        self.columns = None if columns is None else list(columns)
+        self.keep_columns = dict(keep_columns) if isinstance(keep_columns, Mapping) else {n: n for n in keep_columns}
         self.languages = (source_lang, target_lang)
         self.data_path = data_path
         self.dataset_name = dataset_name
         self.subset = subset
         self.splits = splits
-        self.columns = None if columns is None else list(columns)
-        self.keep_columns = dict(keep_columns) if isinstance(keep_columns, Mapping) else {n: n for n in keep_columns}
         self.on_bad_row = on_bad_row
         self.query = query
         self.query_parameters = dict(query_parameters or {})
@@ -116,6 +119,48 @@ class LoadParallelText(BaseTransform):
         self.encoding = encoding
         self.dummy_rows = dummy_rows
         self.load_kwargs = dict(load_kwargs or {})
+        self._check_settings()
+
+    def _check_settings(self) -> None:
+        if self.languages[0] == self.languages[1] and self.columns is None and self.query is None:
+            raise ConfigError(
+                f"source and target are the same language, {self.languages[0]!r}",
+                where=f"{self.where}, setup_kwargs",
+                hint="set source_lang and target_lang",
+            )
+        if self.columns is not None and (len(self.columns) != 2 or not all(map(_is_column, self.columns))):
+            raise ConfigError(
+                f"`columns` must name the source's and the target's column, but is {self.columns} instead",
+                where=self.where,
+                hint="two names, or two numbers from 0",
+            )
+        for name, column in self.keep_columns.items():
+            if name in (SOURCE, TARGET, ORIGIN) or not _is_column(column):
+                raise ConfigError(
+                    f"`keep_columns` cannot keep {column!r} as {name!r}",
+                    where=self.where,
+                    hint=f"{{name: column}} with a name beside {SOURCE}, {TARGET} and {ORIGIN}, which have their own",
+                )
+        path = self.data_path
+        given = path.items() if isinstance(path, Mapping) else [] if isinstance(path, str | None) else [("train", path)]
+        for split, files in given:
+            names = [files] if isinstance(files, str) else files
+            if not isinstance(names, Sequence) or not all(isinstance(name, str) and name for name in names):
+                raise ConfigError(
+                    f"the split {split!r} of `data_path` must be a file, or [source file, target file], "
+                    f"but is {files!r} instead",
+                    where=self.where,
+                )
+
+    def _check_kind(self, kind: str) -> None:
+        """Raise where a setting is given that means nothing for this kind of data."""
+        for name, (kinds, hint) in APPLIES_TO.items():
+            if getattr(self, name) and kind not in kinds:
+                raise ConfigError(
+                    f"`{name}` does not apply to {kind}",
+                    where=f"{self.where}, setup_kwargs",
+                    hint=f"leave it out: {hint}",
+                )
 
     @property
     def where(self) -> str:
@@ -129,26 +174,37 @@ class LoadParallelText(BaseTransform):
         loaded = self._load()
         for split, pairs in loaded.items():
             self._check_sides(pairs, split)
-        self.note("pairs", {split: len(pairs) for split, pairs in loaded.items()})
+        counts = {split: len(pairs) for split, pairs in loaded.items()}
+        self.note("pairs", counts)
+        first = next(iter(loaded.values()))[0]  # what a wrong column, or a header taken for a pair, shows itself in
+        told = ", ".join(f"{split} {count}" for split, count in counts.items())
+        info(f"{self.name}: {told} pairs; the first: {shown(first[SOURCE])} → {shown(first[TARGET])}")
         return DatasetDict(loaded)
 
     def _load(self) -> dict[str, Dataset]:
         path = self.data_path
-        if path is None:
+        if not path:
             return self._from_hf(None)
-        if isinstance(path, Mapping):
-            return {str(split): self._from_files(given, str(split)) for split, given in path.items()}
         if not isinstance(path, str):
-            return {"train": self._from_files(path, "train")}
+            by_split = path if isinstance(path, Mapping) else {"train": path}
+            self._check_kind("a table" if any(isinstance(given, str) for given in by_split.values()) else "two files")
+            return {str(split): self._from_files(given, str(split)) for split, given in by_split.items()}
         local = self._local(path)
         if local.is_dir():
-            parts = self._parts(local)
-            return self._from_hf(local) if parts is None else {s: self._from_files(p, s) for s, p in parts.items()}
+            parts = pairs_in_folder(local, self.languages, self.splits, where=self.where)
+            if parts is None:
+                return self._from_hf(local)
+            self._check_kind("a folder of pairs")
+            return {split: self._from_files([str(path) for path in pair], split) for split, pair in parts.items()}
         if self.query is not None or is_sqlite(local):
             return {"train": self._from_sqlite(local)}
-        if _is_table(local):
-            return {"train": self._from_files(path, "train")}
+        if self._reads_as_table(local):
+            self._check_kind("a table")
+            return {"train": self._table(local)}
         return self._from_hf(local)
+
+    def _reads_as_table(self, path: Path) -> bool:
+        return is_table(path) and not self.load_kwargs
 
     def _local(self, path: str) -> Path:
         """A path or an asset, there and noted."""
@@ -163,114 +219,47 @@ class LoadParallelText(BaseTransform):
 
     # -- two files
 
-    def _parts(self, folder: Path) -> dict[str, list[str]] | None:
-        """{split: [source file, target file]} of a folder of pairs; None where it holds something else."""
-        names = sorted(entry.name for entry in folder.iterdir())
-        source, target = self.languages
-        stems = [name[: -len(end)] for name in names for end in _endings(source) if name.endswith(end)]
-        if not stems:
-            return None
-        wanted = self.splits or stems
-        parts = wanted if isinstance(wanted, Mapping) else {part: part for part in wanted}
-        found = {}
-        for split, part in parts.items():
-            pair = [next((f"{part}{end}" for end in _endings(lang) if f"{part}{end}" in names), None) for lang in
-                    (source, target)]  # fmt: skip
-            for lang, name in zip((source, target), pair, strict=True):
-                if name is None:
-                    raise DataError(
-                        f"there is no file {f'{part}.{lang}'!r} (also with {', '.join(ENDINGS[1:])})",
-                        where=f"{self.where}, {folder}, split {split!r}",
-                        hint=f"set splits: {{{split}: PART}}; {did_you_mean(f'{part}.{lang}', names, listing=12)}",
-                    )
-            found[str(split)] = [str(folder / str(name)) for name in pair]
-        return found
-
     def _from_files(self, given: str | Sequence[str], split: str) -> Dataset:
+        """One split: a file, or two of lines."""
+        paths = [self._local(path) for path in ([given] if isinstance(given, str) else given)]
         if isinstance(given, str):
-            return self._table(self._local(given))
-        paths = [self._local(path) for path in given]
+            return self._read_file(paths[0])
         if len(paths) != 2:
             raise ConfigError(
                 f"the split {split!r} must have two files, the source's and the target's, but has {len(paths)}",
                 where=self.where,
             )
-        sides = [self._lines(path) for path in paths]
+        sides = [read_lines(path, where=self.where, encoding=self.encoding, limit=self.limit) for path in paths]
         short, long = sorted(range(2), key=lambda side: len(sides[side]))
         if len(sides[short]) != len(sides[long]):
             line = len(sides[short])
             raise DataError(
                 f"{paths[0].name} has {len(sides[0])} lines, but {paths[1].name} has {len(sides[1])}",
                 where=f"{self.where}, file {paths[long]}, line {line + 1}",
-                hint=f"that line has no counterpart: {_shown(sides[long][line].as_py())}; "
+                hint=f"that line has no counterpart: {shown(sides[long][line].as_py())}; "
                 "a line was lost or broken in two somewhere before it",
             )
         return self._pairs({SOURCE: sides[0], TARGET: sides[1]}, paths[0].name)
 
-    def _lines(self, path: Path) -> pa.ChunkedArray:
-        """The lines of a file, ended by line feeds alone: a sentence may hold any other character."""
-        import pyarrow as pa
-
-        try:
-            found = read_files([path], where=self.where, file_format="text", encoding=self.encoding, limit=self.limit)
-        except OSError as error:
-            raise DataError(
-                f"the file {path.name!r} cannot be read: {error}",
-                where=f"{self.where}, file {path}",
-                hint="is it whole, and compressed as its name says?",
-            ) from error
-        lines = found.with_format("arrow")[:].column("text")
-        if len(lines) and lines[0].as_py().startswith("\ufeff"):  # a byte order mark
-            first = pa.array([lines[0].as_py()[1:]], lines.type)
-            lines = pa.chunked_array([first, *lines.slice(1).chunks], lines.type)
-        return lines
-
     # -- a table
 
     def _table(self, path: Path) -> Dataset:
-        import numpy as np
-        import pyarrow.compute as pc
-
-        lines = self._lines(path)
-        wanted: dict[str, int | str] = dict(zip((SOURCE, TARGET), self.columns or (0, 1), strict=True))
-        wanted.update(self.keep_columns)
-        first_line = 1
-        if any(isinstance(column, str) for column in wanted.values()):
-            header = lines[0].as_py().split("\t")
-            for name, column in wanted.items():
-                if isinstance(column, str) and column not in header:
-                    raise DataError(
-                        f"there is no column {column!r} in the first line",
-                        where=f"{self.where}, file {path}, line 1",
-                        hint=did_you_mean(column, header, listing=12),
-                    )
-                wanted[name] = header.index(column) if isinstance(column, str) else column
-            lines, first_line = lines.slice(1), 2
-        cells = pc.split_pattern(lines, "\t")
-        needed = max(int(column) for column in wanted.values()) + 1
-        widths = pc.list_value_length(cells).to_numpy()
-        numbers = np.arange(first_line, first_line + len(widths))
-        bad = numbers[widths < needed]
-        if len(bad):
-            text = lines[int(bad[0]) - first_line].as_py()
-            found = f"line {bad[0]} of {path.name!r} has {widths[bad[0] - first_line]} columns, but {needed} are needed"
-            if self.on_bad_row == "error":
-                raise DataError(
-                    f"{found}: {_shown(text)}",
-                    where=f"{self.where}, file {path}, line {bad[0]}",
-                    hint=f"{len(bad)} lines are like that; columns are separated by tabs; "
-                    "mend the file, choose other columns, or set on_bad_row: 'drop'",
-                )
-            warning(f"{self.name}: {len(bad)} lines dropped that have too few columns, first {found}")
-            numbers, cells = numbers[widths >= needed], cells.filter(widths >= needed)
-        self.note(f"rows with too few columns in {path.name}", len(bad))
-        return self._pairs(
-            {name: pc.list_element(cells, int(column)) for name, column in wanted.items()}, path.name, numbers
+        wanted = {**dict(zip((SOURCE, TARGET), self.columns or (0, 1), strict=True)), **self.keep_columns}
+        columns, numbers, bad = read_table(
+            path,
+            wanted,
+            where=self.where,
+            encoding=self.encoding,
+            limit=self.limit,
+            drop_bad_rows=self.on_bad_row == "drop",
         )
+        self.note(f"rows with too few columns in {path.name}", bad)
+        return self._pairs(columns, path.name, numbers)
 
     # -- a database
 
     def _from_sqlite(self, path: Path) -> Dataset:
+        self._check_kind("a database")
         columns = query_sqlite(path, self.query, self.query_parameters, self.limit, where=self.where)
         for name in (SOURCE, TARGET):
             if name not in columns:
@@ -279,12 +268,19 @@ class LoadParallelText(BaseTransform):
                     where=f"{self.where}, query",
                     hint=f"write SELECT … AS {name}; it gives: {', '.join(columns)}",
                 )
+        if ORIGIN in columns:
+            raise ConfigError(
+                f"the query gives a column {ORIGIN!r}, where the place of each pair stands",
+                where=f"{self.where}, query",
+                hint=f"give it another name: SELECT {ORIGIN} AS …",
+            )
         return self._pairs(columns, path.name)
 
     # -- a HF dataset
 
     def _from_hf(self, path: Path | None) -> dict[str, Dataset]:
-        loader = LoadHFDataset(
+        self._check_kind("a HF dataset" if path is None or path.is_file() else "a table or a HF dataset")
+        loader = FilesOfPairs(
             name=self.name,
             global_config=self.global_config,
             use_dummy_data=self._use_dummy_data,
@@ -300,13 +296,37 @@ class LoadParallelText(BaseTransform):
             dummy_rows=self.dummy_rows,
             load_kwargs=self.load_kwargs,
         )
+        loader.read_file = self._read_file
         source = self.dataset_name if path is None else path.name
         try:
             loaded = loader._call(None)
         except RunwayError as error:  # the same, in this transform's words
             error.hint = (error.hint or "").replace("dataset_path", "data_path") or None
             raise
+        if loader.has_read_files:
+            return dict(loaded)
         return {split: self._hf_pairs(rows, f"{source}/{split}") for split, rows in loaded.items()}
+
+    def _read_file(self, path: Path, file_format: str | None = None) -> Dataset:
+        """The pairs of one file, whatever its format; where its name says none, it is a table."""
+        if path.is_file() and is_sqlite(path):
+            raise ConfigError(
+                f"the database {path.name!r} cannot be one split, or one of several files",
+                where=f"{self.where}, data_path",
+                hint="data_path is the database's path, and `query` says what to take; dataset.split makes splits",
+            )
+        if file_format is None and (self._reads_as_table(path) or format_of(path) is None):
+            return self._table(path)
+        options = {name: value for name, value in self.load_kwargs.items() if name != "data_files"}
+        rows = read_files(
+            [path],
+            where=self.where,
+            file_format=file_format,
+            encoding=self.encoding,
+            limit=self.limit,
+            options=options,
+        )
+        return self._hf_pairs(rows, path.name)
 
     def _hf_pairs(self, rows: Dataset, source: str) -> Dataset:
         wanted = dict(zip((SOURCE, TARGET), self.columns or self.languages, strict=True))
@@ -362,14 +382,6 @@ class LoadParallelText(BaseTransform):
                 )
 
 
-def _endings(language: str) -> list[str]:
-    return [f".{language}{ending}" for ending in ENDINGS]
-
-
-def _is_table(path: Path) -> bool:
-    suffixes = [suffix for suffix in path.suffixes if suffix not in ENDINGS or suffix in TABLES]
-    return bool(suffixes) and suffixes[-1] in TABLES
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:60]}…")
+def _is_column(column: Any) -> bool:
+    """Whether it can name a column: a name, or a number from 0."""
+    return isinstance(column, str) or (isinstance(column, int) and not isinstance(column, bool) and column >= 0)

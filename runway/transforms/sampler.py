@@ -29,7 +29,9 @@ class LengthBucketSampler:
         batch_size: rows of a batch.
         shuffle: whether to shuffle, anew in each epoch.
         seed: of the order.
-        drop_last: leave out the last, smaller batch (and what is too little for all ranks).
+        drop_last: leave out the last, smaller batch (and what is too little for all ranks). Batches filled by tokens
+            have no set number of rows, so none of them is too small: there it leaves out only what is too little for
+            all ranks.
         max_tokens_per_batch: fill batches up to so many tokens, padding included, instead of ``batch_size`` rows; of
             pairs, the tokens of both sides together.
         window: batches sorted together; more wastes less padding, fewer mixes rows better.

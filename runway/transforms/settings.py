@@ -6,24 +6,36 @@ Those of an executor are the arguments of its constructor, described in the docs
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+from runway.config.annotations import Takes, annotation_text, misfit, with_default
+from runway.config.check import brief
+from runway.config.overrides import format_path
 
 _ARGS, _KWARGS = 0x04, 0x08  # inspect.CO_VARARGS and CO_VARKEYWORDS; importing inspect costs as much as a cached run
 
 
 class Accepted(NamedTuple):
-    """Which keyword arguments a ``setup`` takes."""
+    """Which keyword arguments a ``setup`` takes, and which values, where its annotations say so plainly."""
 
     names: tuple[str, ...]
     required: tuple[str, ...]
     takes_any: bool
+    values: Mapping[str, Takes]
 
 
-def accepted_settings(cls: type) -> Accepted:
-    """What ``cls.setup`` takes, following ``**kwargs`` to the ``super().setup`` that it is passed on to."""
+def accepted_settings(cls: type, method: str = "setup") -> Accepted:
+    """What ``cls.setup`` takes, following ``**kwargs`` to the ``super().setup`` that it is passed on to.
+
+    Args:
+        cls: a transform, or another class that is set up from a config.
+        method: what takes the settings; ``__init__`` for an executor.
+    """
     names: list[str] = []
     required: list[str] = []
-    for _, function in _versions(cls, "setup"):
+    values: dict[str, Takes] = {}
+    for _, function in _versions(cls, method):
         code = function.__code__
         positional = code.co_varnames[1 : code.co_argcount]
         keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
@@ -31,12 +43,41 @@ def accepted_settings(cls: type) -> Accepted:
         needed = positional[: len(positional) - defaults]
         needed += tuple(name for name in keyword if name not in (function.__kwdefaults__ or {}))
         required += [name for name in needed if name not in names]
-        names += [name for name in (*positional, *keyword) if name not in names]
+        new = [name for name in (*positional, *keyword) if name not in names]
+        names += new
+        values |= _accepted_values(function, new)
         if not code.co_flags & _KWARGS:
-            return Accepted(tuple(names), tuple(required), takes_any=False)
+            return Accepted(tuple(names), tuple(required), takes_any=False, values=values)
         if "super" not in code.co_names:  # it keeps what it is given
-            return Accepted(tuple(names), tuple(required), takes_any=True)
-    return Accepted(tuple(names), tuple(required), takes_any=True)
+            break
+    return Accepted(tuple(names), tuple(required), takes_any=True, values=values)
+
+
+def _accepted_values(function: Any, names: list[str]) -> dict[str, Takes]:
+    try:
+        annotations = function.__annotations__
+    except NameError:  # Python 3.14 evaluates them here, and a name may be there for type checkers only
+        return {}
+    code, defaults = function.__code__, function.__defaults__ or ()
+    default_of = dict(zip(code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=True))
+    default_of |= function.__kwdefaults__ or {}
+    found = {}
+    for name in names:
+        text = annotation_text(annotations.get(name, ""))
+        takes = with_default(text, default_of.get(name, ...)) if text else None
+        if takes is not None:
+            found[name] = takes
+    return found
+
+
+def wrong_values(settings: Mapping[str, Any], accepted: Accepted) -> Iterator[str]:
+    """What is wrong with the values of ``settings``, one sentence for each that its annotation does not take."""
+    for name, value in settings.items():
+        takes = accepted.values.get(name)
+        wrong = misfit(value, takes) if takes is not None else None
+        if wrong is not None:
+            place = format_path((name, *wrong.place))
+            yield f"`{place}` must be {wrong.must}, but is {brief(wrong.value)} instead"
 
 
 def _versions(cls: type, method: str) -> list[tuple[type, Any]]:

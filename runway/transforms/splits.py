@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import ConfigError, DataError
-from runway.log import info
+from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow import codes_of, column, need_columns
 from runway.transforms.base import HFDatasetTransform
@@ -14,6 +14,10 @@ from runway.transforms.base import HFDatasetTransform
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset, DatasetDict
+
+
+DUMMY_ROWS = 20
+"""What a split takes from the largest one in a run with dummy data that has no row for it."""
 
 
 @register_transform_functor
@@ -59,8 +63,7 @@ class SplitHFDataset(HFDatasetTransform):
                 where=f"node {self.name!r}",
                 hint="give tgt_split another name, or drop the split with LoadHFDataset's splits",
             )
-        options = (self.split_kwargs, self.block_size, self.group_column)
-        rest, part = deal_rows(source, [self.split_size], *options, where=f"node {self.name!r}")
+        rest, part = _deal(self, source, [self.split_size])
         data[self.src_split], data[self.tgt_split] = rest, part
         info(f"{self.name}: {self.src_split} {len(rest)} rows, {self.tgt_split} {len(part)} rows")
         return data
@@ -106,12 +109,26 @@ class SplitHFDatasetToTrainTestValidation(HFDatasetTransform):
         from datasets import DatasetDict
 
         rows = self.split(data, self.src_split) if isinstance(data, Mapping) else data
-        where = f"node {self.name!r}"
-        sizes = [_count(size, len(rows), where) for size in (self.test_size, self.valid_size) if size]
-        dealt = deal_rows(rows, sizes, self.split_kwargs, self.block_size, self.group_column, where=where)
+        dealt = _deal(self, rows, [size for size in (self.test_size, self.valid_size) if size])
         parts = dict(zip(("train", "test", self.valid_split), dealt, strict=False))
         info(f"{self.name}: " + ", ".join(f"{name} {len(part)} rows" for name, part in parts.items()))
         return DatasetDict(parts)
+
+
+def _deal(
+    node: SplitHFDataset | SplitHFDatasetToTrainTestValidation, rows: Dataset, sizes: list[int | float]
+) -> list[Dataset]:
+    """``deal_rows`` as the node is set; in a run with dummy data, where they are too few for that, single rows."""
+    where = f"node {node.name!r}"
+    columns = [node.group_column, node.split_kwargs.get("stratify_by_column")]
+    need_columns(rows, [name for name in columns if name], where)
+    try:
+        return deal_rows(rows, sizes, node.split_kwargs, node.block_size, node.group_column, where=where)
+    except DataError as error:
+        if not node.use_dummy_data:
+            raise
+        warning(f"{node.name}: {error.message}; a run with dummy data takes a tenth of the rows for each part")
+        return deal_rows(rows, [0.1] * len(sizes), where=where)
 
 
 def deal_rows(
@@ -203,6 +220,10 @@ def _deal_groups(groups: np.ndarray, strata: np.ndarray, counts: list[int], rand
     return part_of_group[group_of_row]
 
 
+def _is_row_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+
 def _count(size: int | float, total: int, where: str) -> int:
     """A size as a number of rows that leaves some on either side."""
     if isinstance(size, bool) or not isinstance(size, int | float):
@@ -253,8 +274,12 @@ class SplitHFDatasetByRule(HFDatasetTransform):
                 )
             if "values" in rule and group_column is None:
                 raise ConfigError("a rule names values, but `group_column` does not say of which column", where=place)
-            if "rows" in rule and len(rule["rows"]) != 2:
-                raise ConfigError(f"`rows` must be [start, stop], but is {rule['rows']} instead", where=place)
+            if "rows" in rule and (len(rule["rows"]) != 2 or not all(map(_is_row_number, rule["rows"]))):
+                raise ConfigError(
+                    f"`rows` must be [start, stop], but is {list(rule['rows'])} instead",
+                    where=place,
+                    hint="whole numbers; negative ones count from the end, null is the end",
+                )
         if not self.rules or rest_split in self.rules:
             raise ConfigError(
                 f"`splits` must name the splits beside {rest_split!r}, but is {sorted(self.rules)} instead",
@@ -281,9 +306,20 @@ class SplitHFDatasetByRule(HFDatasetTransform):
         parts.update({name: np.flatnonzero(part_of_row == number) for number, name in enumerate(self.rules)})
         for name, chosen in parts.items():
             if not len(chosen):
-                raise DataError(f"the split {name!r} would be empty: the rules leave it no row", where=where)
+                self._fill(parts, name)
         info(f"{self.name}: " + ", ".join(f"{name} {len(chosen)} rows" for name, chosen in parts.items()))
         return DatasetDict({**{name: rows.select(chosen) for name, chosen in parts.items()}, **others})
+
+    def _fill(self, parts: dict[str, np.ndarray], empty: str) -> None:
+        """Give an empty split a few rows in a run with dummy data, which has the first rows only; raise in others."""
+        largest = max(parts, key=lambda name: len(parts[name]))
+        count = min(DUMMY_ROWS, len(parts[largest]) // 2)
+        if not self.use_dummy_data or not count:
+            raise DataError(
+                f"the split {empty!r} would be empty: the rules leave it no row", where=f"node {self.name!r}"
+            )
+        warning(f"{self.name}: no row of the dummy data is for {empty!r}; it takes {count} of {largest!r}")
+        parts[largest], parts[empty] = parts[largest][:-count], parts[largest][-count:]
 
     def _mask(self, rows: Dataset, rule: Mapping[str, Any], name: str) -> np.ndarray:
         """Which rows a rule means. bool, ``[rows]``."""
@@ -297,7 +333,7 @@ class SplitHFDatasetByRule(HFDatasetTransform):
         need_columns(rows, [str(self.group_column)], place)
         known, inverse = np.unique(column(rows, str(self.group_column)).to_numpy(), return_inverse=True)
         strange = [value for value in rule["values"] if value not in known.tolist()]
-        if strange:
+        if strange and not self.use_dummy_data:
             raise DataError(
                 f"no row has {self.group_column} {strange[0]!r}",
                 where=place,

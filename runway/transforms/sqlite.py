@@ -42,7 +42,7 @@ def query_sqlite(
     """
     import pyarrow as pa
 
-    if not query:
+    if not query or not query.strip(" \t\r\n;"):
         raise ConfigError(
             f"{path.name!r} is a database, and `query` does not say what to take from it",
             where=f"{where}, setup_kwargs",
@@ -56,6 +56,12 @@ def query_sqlite(
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY)
         cursor = connection.execute(query, dict(parameters))
+        if cursor.description is None:  # a comment alone
+            raise ConfigError(
+                f"the query gives nothing: {query.strip()!r}",
+                where=f"{where}, query",
+                hint="write query: 'SELECT … AS source, … AS target FROM …'",
+            )
         names = [name for name, *_ in cursor.description]
         rows: list[tuple] = []
         while limit is None or len(rows) < limit:

@@ -58,6 +58,13 @@ class CleanPairs(HFDatasetTransform):
             place = f"node {self.name!r}, replacements[{index}]"
             if not isinstance(rule, Mapping) or not rule.get("pattern"):
                 raise ConfigError(f"a replacement must have a pattern, but is {rule!r} instead", where=place)
+            for key in ("pattern", "replacement"):
+                if not isinstance(rule.get(key, ""), str):
+                    raise ConfigError(
+                        f"`{key}` must be text, but is {rule[key]!r} instead",
+                        where=place,
+                        hint="'' as replacement, or none, takes away what the pattern finds",
+                    )
             unknown = sorted(set(rule) - {"pattern", "replacement", "side"})
             if unknown or rule.get("side") not in (None, *SIDES):
                 raise ConfigError(
@@ -140,7 +147,7 @@ class FilterPairs(HFDatasetTransform):
         unit: str = "words",
         drop_identical: bool = False,
         drop_duplicates: str | None = "pair",
-        not_in_splits: Sequence[str] = (),
+        not_in_splits: str | Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         """Say what goes.
@@ -156,6 +163,7 @@ class FilterPairs(HFDatasetTransform):
             drop_duplicates: of those with the same ``pair`` (or ``source``, or ``target``) keep the first; null keeps
                 all.
             not_in_splits: pairs whose source or target stands in one of these splits too are dropped from the others.
+                ``others`` means all splits that ``splits_to_process`` does not name.
             **kwargs: the settings of HFDatasetTransform.
         """
         super().setup(**kwargs)
@@ -179,14 +187,23 @@ class FilterPairs(HFDatasetTransform):
         self.drop_duplicates = (
             list(SIDES) if drop_duplicates == "pair" else [drop_duplicates] if drop_duplicates else []
         )
-        self.not_in_splits = list(not_in_splits)
+        if not_in_splits == "others" and self.splits_to_process is None:
+            raise ConfigError(
+                "`not_in_splits` is 'others', but `splits_to_process` does not say which splits to work on",
+                where=where,
+                hint="splits_to_process: ['train'] drops the training pairs that stand in another split",
+            )
+        self.not_in_splits = not_in_splits if not_in_splits == "others" else _as_list(not_in_splits)
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
         if not isinstance(data, Mapping):
             kept = self._filter(data, "", {})
             tell_dropped(self, {"": kept.counts})
             return kept.rows()
-        held_out = {name: self.split(data, name) for name in self.not_in_splits}
+        names = self.not_in_splits
+        if names == "others":
+            names = [name for name in data if name not in (self.splits_to_process or data) and len(data[name])]
+        held_out = {name: self.split(data, name) for name in names}
         filters = {
             name: self._filter(data[name], name, {other: rows for other, rows in held_out.items() if other != name})
             for name in self.split_names(data)
@@ -238,6 +255,10 @@ class FilterPairs(HFDatasetTransform):
             return characters
         spaces = pc.count_substring_regex(texts, r"\s+").to_numpy()
         return (spaces + 1) * (characters > 0)
+
+
+def _as_list(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _unlike(first: pa.ChunkedArray, second: pa.ChunkedArray) -> np.ndarray:

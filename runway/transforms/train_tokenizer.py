@@ -27,6 +27,8 @@ PIECES = rf"{SPACE}?\p{{P}}|{SPACE}?[^{SPACE}\p{{P}}]+|{SPACE}"
 """What a piece may not cross: words and punctuation marks, each with the space before it."""
 PIECES_OF_SENTENCEPIECE = rf"{SPACE}?[^{SPACE}]+|{SPACE}"
 """The same for sentencepiece, which divides words from marks by itself, at the change of script."""
+LONGEST_TEXT = 1 << 16
+"""Bytes of a text that sentencepiece trains on at most; it passes over longer ones without a word."""
 
 
 class TokenizerPair(dict):
@@ -104,8 +106,11 @@ class TrainTokenizer(BaseTransform):
                 where=where,
                 hint="the unigram of tokenizers takes 1 only; that of sentencepiece takes others too",
             )
+        if max_texts is not None and max_texts < 1:
+            raise ConfigError(f"`max_texts` must be 1 or more, but is {max_texts} instead", where=where)
         special = {**SPECIAL_TOKENS, **(special_tokens or {})}
-        if set(special) != set(ROLES) or len(set(special.values())) < len(ROLES):
+        are_names = all(isinstance(token, str) and token for token in special.values())
+        if set(special) != set(ROLES) or not are_names or len(set(special.values())) < len(ROLES):
             raise ConfigError(f"`special_tokens` must give {', '.join(ROLES)} a name each: {special}", where=where)
         self.vocab_size = vocab_size
         self.algorithm = algorithm
@@ -143,9 +148,13 @@ class TrainTokenizer(BaseTransform):
         )
 
     def _texts(self, dataset: Dataset, name: str) -> list[str]:
+        """The texts of a column, in the form that the tokenizer itself brings them into before it encodes."""
+        import pyarrow.compute as pc
+
         if self.max_texts is not None and len(dataset) > self.max_texts:
             dataset = dataset.select(range(0, len(dataset), -(-len(dataset) // self.max_texts)))
-        texts = [text for text in column(dataset, name).to_pylist() if text and not text.isspace()]
+        normal = pc.utf8_normalize(column(dataset, name), "NFC")
+        texts = [text for text in normal.to_pylist() if text and not text.isspace()]
         if not texts:
             raise DataError(
                 f"the {name} side is empty: {len(dataset)} rows, none with text",
@@ -157,10 +166,12 @@ class TrainTokenizer(BaseTransform):
     def _train(self, texts: list[str], what: str) -> Any:
         from transformers import PreTrainedTokenizerFast
 
+        if self.library == "sentencepiece":
+            texts = self._short_enough(texts, what)
         trained = self._with_tokenizers(texts) if self.library == "tokenizers" else self._with_sentencepiece(texts)
         size = trained.get_vocab_size()
         if size < self.vocab_size:
-            self._too_large(size, what)
+            self._settle_for(size, what)
         if size > self.vocab_size:
             raise self._too_small(size)
         self._finish(trained)
@@ -169,13 +180,18 @@ class TrainTokenizer(BaseTransform):
         names = {f"{role}_token": token for role, token in self.special.items()}
         return PreTrainedTokenizerFast(tokenizer_object=trained, clean_up_tokenization_spaces=False, **names)
 
-    def _too_large(self, supported: int, what: str) -> None:
-        found = f"the text ({what}) supports {supported} entries, not the {self.vocab_size} of `vocab_size`"
-        if self.use_dummy_data:
-            warning(f"{self.name}: {found}; a run with dummy data goes on with {supported}")
-            return
-        raise ConfigError(
-            found, where=f"{self.where}, vocab_size", hint=f"set vocab_size to {supported} or less, or give more text"
+    def _settle_for(self, supported: int, what: str) -> None:
+        """Go on with fewer entries in a run with dummy data, which has little text; raise in any other."""
+        error = self._too_large(supported, what)
+        if not self.use_dummy_data:
+            raise error
+        warning(f"{self.name}: {error.message}; a run with dummy data goes on with {supported}")
+
+    def _too_large(self, supported: int, what: str) -> ConfigError:
+        return ConfigError(
+            f"the text ({what}) supports {supported} entries, not the {self.vocab_size} of `vocab_size`",
+            where=f"{self.where}, vocab_size",
+            hint=f"set vocab_size to {supported} or less, or give more text",
         )
 
     def _too_small(self, needed: int | None) -> ConfigError:
@@ -241,6 +257,21 @@ class TrainTokenizer(BaseTransform):
 
     # -- sentencepiece
 
+    def _short_enough(self, texts: list[str], what: str) -> list[str]:
+        """The texts that sentencepiece trains on; how many are longer is said and noted."""
+        fit = [text for text in texts if 4 * len(text) <= LONGEST_TEXT or len(text.encode()) <= LONGEST_TEXT]
+        if len(fit) < len(texts):
+            found = f"{len(texts) - len(fit)} of {len(texts)} texts ({what}) are longer than {LONGEST_TEXT} bytes"
+            if not fit:
+                raise DataError(
+                    f"{found}, which sentencepiece does not train on",
+                    where=self.where,
+                    hint="give one sentence a row, or set library: 'tokenizers'",
+                )
+            warning(f"{self.name}: {found}; sentencepiece does not train on them")
+            self.note(f"texts of {what} too long for sentencepiece", len(texts) - len(fit))
+        return fit
+
     def _with_sentencepiece(self, texts: list[str]) -> Any:
         import sentencepiece
         from tokenizers import Tokenizer, models
@@ -272,14 +303,14 @@ class TrainTokenizer(BaseTransform):
                 character_coverage=self.character_coverage,
                 normalization_rule_name="identity",
                 minloglevel=2,
-                max_sentence_length=1 << 16,
+                max_sentence_length=LONGEST_TEXT,
                 **settings,
             )
         except RuntimeError as error:
             text = str(error)
             most = re.search(r"<= (\d+)", text)
             if "too high" in text and most:
-                self._too_large(int(most[1]), "all columns" if self.joint else "one column")
+                self._settle_for(int(most[1]), "all columns" if self.joint else "one column")
                 return self._sentencepiece_model(texts, int(most[1]))
             if "required_chars" in text or "too small" in text or "smaller than" in text:
                 raise self._too_small(None) from error

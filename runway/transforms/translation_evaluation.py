@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,19 @@ from runway.registry import register_transform_functor
 from runway.transforms.evaluation import RecorderTransform, base_dir_or_test_dir
 
 if TYPE_CHECKING:
+    from sacrebleu.metrics import BLEU
+
     from runway.recorder import EvalRecorder
 
 
 class TranslationTransform(RecorderTransform):
-    """What the transforms here share: columns of text, taken with a word about what is missing."""
+    """What the transforms here share: columns of text, taken with a word about what is missing, and BLEU."""
+
+    lowercase: bool
+    tokenize: str
 
     def texts(self, recorder: EvalRecorder, setting: str, name: str) -> list[str]:
-        """A column of text.
+        """A column of text, in Unicode's form NFC: "é" is the same letter on both sides, however it is put together.
 
         Raises:
             DataError: it is not there, or a row of it holds no text.
@@ -38,7 +44,28 @@ class TranslationTransform(RecorderTransform):
         for row, value in enumerate(values):
             if not isinstance(value, str):
                 raise DataError(f"column {name!r} has no text in row {row}, but {value!r}", where=f"node {self.name!r}")
-        return values
+        return [unicodedata.normalize("NFC", value) for value in values]
+
+    def bleu(self, **settings: Any) -> BLEU:
+        """sacreBLEU's BLEU with this node's ``lowercase`` and ``tokenize``.
+
+        Raises:
+            ConfigError: there is no such tokenizer, or it cannot be had here.
+        """
+        from sacrebleu.metrics import BLEU
+
+        try:
+            return BLEU(lowercase=self.lowercase, tokenize=self.tokenize, **settings)
+        except (ValueError, KeyError, TypeError, RuntimeError, OSError, SystemExit) as error:
+            known = [*BLEU.TOKENIZERS]
+            found = "cannot be used here" if self.tokenize in known else "is none of sacreBLEU's tokenizers"
+            raise ConfigError(
+                f"`tokenize` {self.tokenize!r} {found}: {' '.join(str(error).split())}",
+                where=f"node {self.name!r}, setup_kwargs.tokenize",
+                hint="it may need a package or the network; `runway eval` scores again what the test has kept"
+                if self.tokenize in known
+                else did_you_mean(str(self.tokenize), known, listing=12),
+            ) from error
 
 
 @register_transform_functor
@@ -48,6 +75,7 @@ class EvaluateTranslations(TranslationTransform):
     ``sacrebleu`` with ``sacrebleu_signature``, ``chrf`` with ``chrf_signature``, ``length_ratio`` (tokens of the
     hypotheses to those of the references); ``loss`` and ``perplexity`` where the recorder has the loss of each
     pair and not yet ``test_loss`` among its stats; ``sacrebleu_of_source``, what copying the source would get.
+    Texts are compared in Unicode's form NFC.
     """
 
     def setup(
@@ -81,17 +109,11 @@ class EvaluateTranslations(TranslationTransform):
         self.lowercase, self.tokenize, self.chrf_word_order = lowercase, tokenize, chrf_word_order
 
     def _call(self, data: EvalRecorder) -> EvalRecorder:
-        from sacrebleu.metrics import BLEU, CHRF
+        from sacrebleu.metrics import CHRF
 
+        bleu = self.bleu()
         hypotheses = self.texts(data, "hypothesis", self.hypothesis)
         references = self.texts(data, "reference", self.reference)
-        try:
-            bleu = BLEU(lowercase=self.lowercase, tokenize=self.tokenize)
-        except (ValueError, KeyError, RuntimeError, SystemExit) as error:
-            raise ConfigError(
-                f"sacreBLEU has no tokenizer {self.tokenize!r}, or it cannot be used here: {error}",
-                where=f"node {self.name!r}, setup_kwargs.tokenize",
-            ) from error
         chrf = CHRF(lowercase=self.lowercase, word_order=self.chrf_word_order)
         score = bleu.corpus_score(hypotheses, [references])
         stats: dict[str, Any] = {
@@ -102,8 +124,7 @@ class EvaluateTranslations(TranslationTransform):
         }
         if self.source is not None and self.source in data:
             sources = self.texts(data, "source", self.source)
-            copying = BLEU(lowercase=self.lowercase, tokenize=self.tokenize, force=True)
-            stats["sacrebleu_of_source"] = copying.corpus_score(sources, [references]).score
+            stats["sacrebleu_of_source"] = self.bleu(force=True).corpus_score(sources, [references]).score
         stats["sacrebleu_signature"] = str(bleu.get_signature())
         stats["chrf_signature"] = str(chrf.get_signature())
         data.log_stats_dict(stats)
@@ -150,12 +171,10 @@ class AddSentenceBleu(TranslationTransform):
         self.lowercase, self.tokenize = lowercase, tokenize
 
     def _call(self, data: EvalRecorder) -> EvalRecorder:
-        from sacrebleu.metrics import BLEU
-
+        # Orders that a short sentence has no n-gram of are left out, as sacreBLEU advises for sentences.
+        bleu = self.bleu(effective_order=True)
         hypotheses = self.texts(data, "hypothesis", self.hypothesis)
         references = self.texts(data, "reference", self.reference)
-        # Orders that a short sentence has no n-gram of are left out, as sacreBLEU advises for sentences.
-        bleu = BLEU(lowercase=self.lowercase, tokenize=self.tokenize, effective_order=True)
         scores = [
             bleu.sentence_score(hypothesis, [reference]).score
             for hypothesis, reference in zip(hypotheses, references, strict=True)

@@ -35,6 +35,14 @@ OVERRIDES: dict[str, tuple[list[str], list[str]]] = {
         [f"{T}.input:Make.setup_kwargs.lowr=true"],
         ["MakeReviews has no setting 'lowr'", "input:Make.setup_kwargs", "did you mean 'lower'?"],
     ),
+    "a number that is text": (
+        [f"{T}.input:Make.setup_kwargs.n=abc"],
+        ["`n` must be int, but is 'abc' instead", "transforms.input:Make.setup_kwargs", "runway show MakeReviews"],
+    ),
+    "null for a flag": ([f"{T}.input:Make.setup_kwargs.lower=null"], ["`lower` must be bool, but is null instead"]),
+    "no section in an evaluation": (["eval=3"], ["`eval` must be a section, but is 3 instead"]),
+    "no section for an executor": (["executor=3"], ["`executor` must be a section, but is 3 instead"]),
+    "no settings of an executor": (["executor.init_kwargs=[1]"], ["must be a section, but is [1] instead"]),
     "missing setting": (
         [f"~{T}.process:Clean.setup_kwargs.strip"],
         ["needs the setting 'strip'", "runway show CleanReviews"],
@@ -109,9 +117,12 @@ def test_all_mistakes_are_told_at_once(reviews: Project) -> None:
         f"{T}.input:Make.transform_name=Nothing",
         f"{T}.process:Clean.setup_kwargs.x=1",
         f"{T}.output:Reviews.input_node=a",
+        f"{T}.output:Reviews.setup_kwargs={{output_mapping: {{a: 1}}, input_mapping: [b]}}",
     ]
     error = friendly(reviews, "plan", "config.jsonnet", *overrides)
-    assert error.count("Config error:") == 3
+    assert error.count("Config error:") == 5
+    assert "`output_mapping.a` must be str, but is 1 instead" in error
+    assert "`input_mapping` must be a section or null, but is ['b'] instead" in error
     overrides = ["train.bacth_size=1", "meta.sede=1", f"{T}.input:Make.cach=1"]
     assert friendly(reviews, "config", "config.jsonnet", *overrides).count("Config error:") == 3
 
@@ -239,7 +250,25 @@ def test_one_name_twice(reviews: Project) -> None:
     assert "twin.py" in error
 
 
-def test_debug_shows_the_traceback(reviews: Project) -> None:
-    result = reviews.run("prepare", "config.jsonnet", "train.bacth_size=1", "--debug", check=False)
-    assert result.returncode != 0
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["prepare", "config.jsonnet", "train.bacth_size=1"], 2),
+        (["prepare", "nowhere.jsonnet"], 2),
+        (["prepare", "config.jsonnet", f"{T}.input:Make.setup_kwargs.n=0"], 1),
+    ],
+)
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(reviews: Project, args: list[str], code: int) -> None:
+    ops = (reviews.path / "src/data_ops/ops.py").read_text()
+    reviews.write("src/data_ops/ops.py", ops.replace("self.n = n", "self.n = n // n"))
+    for debug in ([], ["--debug"]):
+        result = reviews.run(*args, *debug, check=False)
+        assert result.returncode == code, result.output
     assert "Traceback" in result.stderr
+
+
+def test_a_key_that_nothing_reads_beside_its_like_is_a_warning(reviews: Project) -> None:
+    reviews.write("more.jsonnet", "(import 'config.jsonnet') + { reader: { n: 1 }, redaer: { n: 2 }, ten: $.reader.n }")
+    result = reviews.run("plan", "more.jsonnet")
+    assert "warning: nothing reads the key `redaer` of more.jsonnet: did you mean 'reader'?" in result.stderr
+    assert result.stderr.count("warning") == 1

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import bz2
+import codecs
+import gzip
 import io
 import json
 import sys
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import runway
 from runway import EvalRecorder, RunwayExperiment
 from runway.cli import main
+from runway.cli.translate import find_export
 from runway.errors import ExperimentError
 from runway.executors.translator import Translator
+from runway.experiment.runs import run_named
 from tests.executors.tiny_translation import translation_config
 
 EVAL = {
@@ -79,17 +85,101 @@ def test_translates_standard_input(tested, capsys, monkeypatch):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def translated(capsys, tested, *words):
+    assert main(["translate", str(tested.run), *map(str, words)]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("name", "pack"),
     [
-        (["--beams", "0", "ein"], "`num_beams` must be a whole number from 1"),
-        (["--batch_size", "0", "ein"], "`batch_size` must be at least 1"),
-        ([" ".join(["hund"] * 80)], "longer than the model's 64 positions"),
+        ("a.de", bytes),
+        ("a.de.gz", gzip.compress),
+        ("a.de.bz2", bz2.compress),
+        ("a.zst", lambda data: pa.compress(data, "zstd", asbytes=True)),
+        ("a.de", lambda data: codecs.BOM_UTF8 + data),
+        ("a.gz", lambda data: gzip.compress(codecs.BOM_UTF8 + data)),
+    ],
+    ids=["plain", "gz", "bz2", "zst", "mark", "mark in gz"],
+)
+def test_files_of_all_kinds(tested, capsys, tmp_path, name, pack):
+    expected = translated(capsys, tested, "ein hund", "die katze")
+    (tmp_path / name).write_bytes(pack(b"ein hund\r\ndie katze\n"))
+    assert translated(capsys, tested, tmp_path / name) == expected
+
+
+def test_several_files_and_standard_input_in_their_order(tested, capsys, monkeypatch, tmp_path):
+    texts = ["ein hund", "die katze", "singt", "am meer"]
+    expected = translated(capsys, tested, *texts)
+    for name, text in zip("abd", (texts[0], texts[1], texts[3]), strict=True):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(codecs.BOM_UTF8 + b"singt\n"), encoding="utf-8"))
+    assert translated(capsys, tested, tmp_path / "a", tmp_path / "b", "-", tmp_path / "d") == expected
+
+
+def test_what_is_a_text(tested, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hund").write_text("die katze\n", encoding="utf-8")
+    dog, cat = translated(capsys, tested, "--text", "hund", "katze")
+    assert translated(capsys, tested, "hund") == translated(capsys, tested, "die katze") != [dog]
+    assert translated(capsys, tested, "--text", "hund") == [dog]
+    assert translated(capsys, tested, "katze") == [cat]
+    sentences = ["und/oder am Meer", "Ende.", "z.B.", "Das sind 3.5", "nr.5", "e" * 300 + ".de"]
+    assert len(translated(capsys, tested, *sentences)) == len(sentences)
+    assert len(translated(capsys, tested, "../hund.de", "-", ".", "--text")) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["../nothere.de"], "there is no file '../nothere.de'", "--text"),
+        (["folder/b"], "there is no file 'folder/b'", "known: a.de"),
+        (["nowhere/b"], "there is no file 'nowhere/b'", "the folder nowhere does not exist"),
+        (["txets.txt"], "there is no file 'txets.txt'", "did you mean 'texts.txt'?"),
+        (["texts.txt", "train.zh-CN"], "there is no file 'train.zh-CN'", "--text"),
+        (["folder"], "'folder' is a folder", "--text"),
+        (["texts.txt", "ein hund"], "'texts.txt' is a file, but 'ein hund' is not", "--text"),
+        (["ein hund", "-"], "'-' is a file, but 'ein hund' is not", "--text"),
+        (["broken.gz"], "broken.gz cannot be read", "compressed as its name says"),
+        (["schl\udce4ft"], "text 1 is not UTF-8", "UTF-8"),
+        (["--beams", "0", "ein"], "argument --beams: must be a whole number from 1, but is '0'", "--help"),
+        (["--beams", "two", "ein"], "argument --beams: must be a whole number from 1, but is 'two'", "--help"),
+        (["--batch_size", "0", "ein"], "argument --batch_size: must be a whole number from 1", "--help"),
+        (["--on_too_long", "drop", "ein"], "argument --on_too_long: invalid choice: 'drop'", "--help"),
+        ([" ".join(["hund"] * 80)], "longer than the model's 64 positions", "on_too_long"),
     ],
 )
-def test_mistakes(tested, capsys, words, message):
+def test_mistakes(tested, capsys, monkeypatch, tmp_path, words, message, hint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.de").write_text("ein hund\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("ein hund\n", encoding="utf-8")
+    (tmp_path / "broken.gz").write_bytes(gzip.compress(b"ein hund" * 99)[:-9])
     assert main(["translate", str(tested.run), *words]) == 2
-    assert message in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert hint in shown.err
+    assert not shown.out
+
+
+def test_without_arguments(capsys):
+    assert main(["translate"]) == 2
+    assert "required: run\n" in capsys.readouterr().err
+
+
+def test_a_line_that_is_too_long(tested, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("runway.cli.translate.LINES_AT_A_TIME", 2)
+    file = tmp_path / "texts.de"
+    file.write_text("ein hund\n" * 4 + "hund " * 80 + "\ndie katze\n", encoding="utf-8")
+    assert main(["translate", str(tested.run), str(file)]) == 2
+    shown = capsys.readouterr()
+    assert f"where: {file}, line 5\n" in shown.err
+    assert "--on_too_long" in shown.err
+    assert len(shown.out.splitlines()) == 4
+    assert main(["translate", str(tested.run), str(file), "--on_too_long", "truncate"]) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 6
+    assert f"warning: {file}, line 5: a text of 81 tokens" in shown.err
 
 
 def test_a_run_that_is_not_there_or_has_no_model(tested, capsys, tmp_path):
@@ -112,6 +202,27 @@ def test_the_name_of_an_experiment_will_do(tested, capsys, monkeypatch):
     assert len(capsys.readouterr().out.splitlines()) == 1
     assert main(["translate", "tinny", "ein hund"]) == 2
     assert "tiny_V0" in capsys.readouterr().err
+
+
+def test_an_experiments_newest_version_with_an_export(tested, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for version in ("small_V2", "small_V9", "small_V10_tag:a+b", "small_V11", "other_V0"):
+        (tmp_path / "experiments" / version / "train").mkdir(parents=True)
+        (tmp_path / "experiments" / version / "train" / "provenance.json").write_text("{}", encoding="utf-8")
+    assert run_named("small").name == "small_V11"
+    for version in ("small_V10_tag:a+b", "small_V2"):  # V2 was tested last
+        (tmp_path / "experiments" / version / "test" / "default_test").mkdir(parents=True)
+        (tmp_path / "experiments" / version / "test" / "default_test" / "export").symlink_to(tested.test / "export")
+    seen = []
+    monkeypatch.setattr("runway.cli.translate.find_export", lambda run: seen.append(run.name) or find_export(run))
+    assert main(["translate", "small", "ein hund"]) == 0
+    assert seen == ["small_V10_tag:a+b"]
+    assert main(["translate", "small_V9", "ein hund"]) == 2
+    assert "small_V9 has no exported translation model" in capsys.readouterr().err
+    assert main(["translate", "other", "ein hund"]) == 2
+    shown = capsys.readouterr().err
+    assert "the experiment 'other' has no version with an exported model" in shown
+    assert "runway test CONFIG" in shown
 
 
 def test_where_the_last_run_is(tested, capsys, tmp_path):

@@ -67,6 +67,26 @@ def test_a_missing_import_lists_where_was_looked_and_what_is_near(files: Files, 
     assert "templates" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("importing", "name", "meant"),
+    [
+        ("configs/mine/fr_en.jsonnet", "bible_de_en.jsonnet", "'../translation/bible_de_en.jsonnet'"),
+        ("mine/fr_en.jsonnet", "bible_de_en.jsonnet", "'../configs/translation/bible_de_en.jsonnet'"),
+        ("configs/mine/bible_de_en.jsonnet", "../bible_de_en.jsonnet", "'../translation/bible_de_en.jsonnet'"),
+        ("configs/mine/bible_fr_en.jsonnet", "bible_fr_em.jsonnet", None),
+    ],
+)
+def test_a_missing_import_names_the_file_elsewhere_and_never_the_importing_one(
+    files: Files, importing: str, name: str, meant: str | None
+) -> None:
+    files.write("configs/translation/bible_de_en.jsonnet", "{}")
+    path = files.write(importing, f"(import '{name}') + {{}}")
+    with pytest.raises(ConfigError, match="there is no file") as raised:
+        load_config(path)
+    hint = str(raised.value.hint)
+    assert hint.startswith(f"did you mean {meant}? looked in" if meant else ("looked in", "did you mean 'translation/"))
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("text", "message", "line", "source", "caret"),

@@ -45,7 +45,7 @@ def test_overrides_reach_what_derives(path: Path) -> None:
     assert node(config, LOAD).source_lang == "fr"
     assert "fr" in config.experiment_name
     scratch = config.model_config.get("from_config_kwargs")
-    assert scratch is None or scratch.max_position_embeddings == 40
+    assert not scratch or scratch.max_position_embeddings == 40
 
 
 def test_the_model_of_seed_000() -> None:
@@ -68,6 +68,23 @@ def test_books_are_on_one_side() -> None:
     assert not set(splits.test["values"]) & set(splits.valid["values"])
     parameters = node(load("bible_de_en", "dataset.source_lang=ro"), LOAD).query_parameters
     assert parameters == {"source": "u", "target": "4"}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_what_a_split_holds_out_is_not_learnt(path: Path) -> None:
+    config = load_config(path)
+    filtering = node(config, "process:FilterPairs")
+    assert filtering.splits_to_process == ["train"]
+    assert filtering.get("not_in_splits") == ("others" if config.dataset.split else None), "given splits stay whole"
+    own = load_config(path, ["dataset.filter.not_in_splits=[]"])
+    assert node(own, "process:FilterPairs").not_in_splits == []
+
+
+@pytest.mark.parametrize("name", ["multi30k_de_en", "wmt16_ro_en"])
+def test_a_dict_of_files_names_its_own_splits(name: str) -> None:
+    config = load(name, "data_path={train: 'a.tsv', valid: 'b.tsv', test: 'c.tsv'}")
+    assert "splits" not in node(config, LOAD)
+    assert node(load(name, "data_path=folder"), LOAD).splits.valid
 
 
 def test_tatoeba_as_seed_001_has_it() -> None:

@@ -249,3 +249,10 @@ def test_takes_the_fused_kernel_of_adam(model):
     assert not fused(optimizer_params={"foreach": False})
     model.to("meta")
     assert not fused()
+
+
+def test_a_warm_up_longer_than_the_training_is_told(model, capsys):
+    learning_rates(model, 5, scheduler="linear", scheduler_params={"num_warmup_steps": 300})
+    assert "takes 300 steps, but the training has 5" in capsys.readouterr().err
+    learning_rates(model, 5, scheduler="linear", scheduler_params={"num_warmup_steps": 2})
+    assert not capsys.readouterr().err

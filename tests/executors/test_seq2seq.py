@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import AutoModelForSeq2SeqLM
 
 from runway.errors import ConfigError, DataError
@@ -73,6 +75,15 @@ def test_nor_on_the_batch_in_other_architectures(tmp_path, model, num_beams):
     alone = hypotheses(executor, rows, 1, num_beams)
     for batch_size in (3, 8):
         assert hypotheses(executor, rows, batch_size, num_beams) == alone
+
+
+def test_nor_where_a_pretrained_model_forces_the_end(tmp_path):
+    executor = make(tmp_path).eval()
+    for weight in executor.model.parameters():
+        weight.data.normal_(0, 0.4)
+    executor.model.generation_config.forced_eos_token_id = 2  # as Marian's checkpoints have it
+    rows = PairRows(pairs(12, seed=2, most=14))
+    assert hypotheses(executor, rows, 12, 4) == hypotheses(executor, rows, 1, 4)
 
 
 def test_a_hypothesis_ends_at_the_limit_of_its_own_sentence(tmp_path):
@@ -174,6 +185,60 @@ def test_pretrained_weights_and_architecture_only(tmp_path):
     assert not torch.equal(scratch.model.lm_head.weight, saved.model.lm_head.weight)
 
 
+def test_the_architecture_of_a_checkpoint_with_settings_of_older_versions(tmp_path):
+    folder = tmp_path / "model"
+    make(tmp_path).model.save_pretrained(folder)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"_num_labels": 3, "add_bias_logits": False}))
+    config = translation_config(tmp_path)
+    config.model_config = {
+        "from_pretrained_kwargs": {"pretrained_model_name_or_path": str(folder)},
+        "from_config_kwargs": {"decoder_layers": 2},
+        "train_from_scratch": True,
+    }
+    executor = build(Seq2SeqExecutor, config, **NODES)
+    assert len(executor.model.get_decoder().layers) == 2
+    config.model_config["from_config_kwargs"] = {"layers": 2}
+    with pytest.raises(ConfigError, match="no setting 'layers'"):
+        build(Seq2SeqExecutor, config, **NODES)
+    del config.model_config["train_from_scratch"]
+    with pytest.raises(ConfigError, match="`from_config_kwargs` for a model from scratch"):
+        build(Seq2SeqExecutor, config, **NODES)
+
+
+def test_training_starts_the_decoder_as_decoding_does(tmp_path):
+    saved = make(tmp_path, model=BART).model
+    saved.config.decoder_start_token_id = saved.generation_config.decoder_start_token_id = None
+    saved.save_pretrained(tmp_path / "model")
+    config = translation_config(tmp_path)
+    config.model_config = {"from_pretrained_kwargs": {"pretrained_model_name_or_path": str(tmp_path / "model")}}
+    executor = build(Seq2SeqExecutor, config, **NODES).eval()
+    batch = executor._complete(collate([PairRows(pairs(1))[0]]))
+    tokens = executor.generation(executor.model, batch["input_ids"], batch["attention_mask"])
+    assert batch["decoder_input_ids"][0, 0] == tokens[0, 0] == 1
+
+
+def test_a_tokenizer_that_is_not_the_models(tmp_path, capsys):
+    saved = make(tmp_path).model
+    saved.resize_token_embeddings(100)
+    saved.config.eos_token_id = 2
+    saved.save_pretrained(tmp_path / "model")
+    config = translation_config(tmp_path)
+    config.model_config = {"from_pretrained_kwargs": {"pretrained_model_name_or_path": str(tmp_path / "model")}}
+    build(Seq2SeqExecutor, config, **NODES)
+    assert "tokenizer has 24 tokens, but the model has 100" in capsys.readouterr().err
+    saved.config.eos_token_id = 0
+    saved.save_pretrained(tmp_path / "model")
+    with pytest.raises(ConfigError, match="eos_token_id is 2, but the model was trained with 0"):
+        build(Seq2SeqExecutor, config, **NODES)
+
+
+def test_decodes_with_weights_in_half_precision(tmp_path):
+    executor = make(tmp_path, mode="test")
+    trainer(tmp_path, precision="bf16-true").test(executor, verbose=False)
+    assert len(executor.test_eval_recorder) == 21
+
+
 def test_lora(tmp_path):
     pytest.importorskip("peft")
     config = translation_config(tmp_path)
@@ -214,12 +279,44 @@ def test_fused_optimiser_with_clipping_in_half_precision(tmp_path):
         ({"max_new_tokens": "many"}, "whole number"),
         ({"early_stopping": "sometimes"}, "transformers refuses"),
         ({"num_return_sequences": 3}, "one hypothesis"),
+        ({"forced_eos_token_id": 2}, "limit of its own sentence"),
+        ({"max_new_tokens": 5, "max_len_b": 9}, "two limits"),
     ],
 )
 def test_wrong_generate_params(tmp_path, params, message):
     with pytest.raises(ConfigError, match=message) as caught:
         make(tmp_path, generate_params=params)
     assert caught.value.where == "executor.init_kwargs.generate_params"
+
+
+@pytest.mark.parametrize("params", [{"penalty_alpha": 0.6, "top_k": 4}, {"num_beams": 4, "num_beam_groups": 2}])
+def test_what_fails_only_in_decoding_is_found_before_the_training(tmp_path, params):
+    executor = make(tmp_path, generate_params=params)
+    with pytest.raises(ConfigError, match="transformers cannot decode") as caught:
+        trainer(tmp_path).fit(executor)
+    assert caught.value.where == "executor.init_kwargs.generate_params"
+    assert executor.valid_eval_recorder is None or not len(executor.valid_eval_recorder)
+
+
+@pytest.mark.parametrize(
+    ("init_kwargs", "mode", "message"),
+    [({}, "max", "is not computed in validations"), ({"generate_in_validation": True}, "min", "is the highest")],
+)
+def test_a_score_that_cannot_choose_the_checkpoint(tmp_path, init_kwargs, mode, message):
+    executor = make(tmp_path, **init_kwargs)
+    executor.global_config["eval"]["valid_eval_pipeline_config"] = {
+        "transforms": {"output:Get": {"transform_name": "GetEvaluationRecorder"}}
+    }
+    saving = ModelCheckpoint(tmp_path, monitor="sacrebleu", mode=mode)
+    with pytest.raises(ConfigError, match=message):
+        trainer(tmp_path, callbacks=[saving], enable_checkpointing=True).fit(executor)
+
+
+def test_several_dataloaders_to_train_on(tmp_path):
+    executor = make(tmp_path)
+    executor.train_dataloaders = executor.dataloaders()["train_dataloaders"] * 2
+    with pytest.raises(ConfigError, match="takes one dataloader, but there are 2"):
+        trainer(tmp_path).fit(executor)
 
 
 def test_a_misspelt_generate_param_is_guessed(tmp_path):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
-from runway.executors.attention import LONGEST_PLAIN, attend
-from runway.executors.token_loss import rounded, smoothed_cross_entropy
+from runway.executors.attention import LONGEST_PLAIN, NAME, attend, use_fast_attention
+from runway.executors.token_loss import PackedHead, packed_logits, rounded, smoothed_cross_entropy
+from tests.executors.tiny_translation import MARIAN, T5
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -45,6 +49,25 @@ def test_the_gradient_has_the_type_of_the_logits():
     assert torch.isfinite(logits.grad).all()
 
 
+def test_a_head_that_is_no_linear_layer_is_left_alone():
+    class Tied(torch.nn.Module):
+        """As FSMT is: what projects onto the vocabulary is the embedding."""
+
+        def __init__(self):
+            super().__init__()
+            self.embedding = torch.nn.Embedding(9, 4)
+
+        def get_output_embeddings(self):
+            return self.embedding
+
+        def forward(self, input_ids):
+            return SimpleNamespace(logits=self.embedding(input_ids) @ self.embedding.weight.T)
+
+    model, ids = Tied(), torch.tensor([[1, 2], [3, 4]])
+    found = packed_logits(model, PackedHead(model), torch.tensor([0, 3]), input_ids=ids)
+    assert torch.equal(found, model(ids).logits.flatten(0, 1)[[0, 3]])
+
+
 class Layer(torch.nn.Module):
     is_causal = True
 
@@ -69,3 +92,30 @@ def test_attention_in_bf16_on_a_cpu(length, mask):
     theirs.square().sum().backward()
     for half, whole in zip(halves, wholes, strict=True):
         assert torch.allclose(half.grad.float(), whole.grad, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("length", [5, LONGEST_PLAIN + 8])
+@pytest.mark.parametrize("architecture", [T5, MARIAN], ids=["t5", "marian"])
+def test_a_whole_model_in_bf16_trains_as_transformers_own_attention_does(architecture, length):
+    settings = {**architecture, "vocab_size": 30, "pad_token_id": 0, "decoder_start_token_id": 0}
+    settings["max_position_embeddings"] = 256
+    torch.manual_seed(0)
+    model = AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(**settings))
+    ids = torch.randint(3, 30, (2, length))
+    mask = torch.ones_like(ids)
+    mask[1, length // 2 :] = 0
+
+    def gradients(attention, half):
+        model.set_attn_implementation(attention)
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            model(input_ids=ids, attention_mask=mask, labels=ids).loss.backward()
+        return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+    exact = gradients("eager", half=False)
+    model.set_attn_implementation("sdpa")
+    use_fast_attention(model)
+    found = gradients(NAME, half=True)
+    largest = max(gradient.norm() for gradient in exact.values())  # some, as that of a key's bias, are nought
+    for name, gradient in exact.items():
+        assert (found[name].float() - gradient).norm() <= 0.1 * gradient.norm() + 1e-3 * largest, name

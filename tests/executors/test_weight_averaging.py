@@ -91,6 +91,27 @@ def test_going_on_gives_what_an_uninterrupted_training_gives(tmp_path):
     assert not torch.equal(whole["state_dict"][NAME], whole["raw_state_dict"][NAME])
 
 
+def test_going_on_without_averaging_starts_from_the_weights_as_trained(tmp_path):
+    train(tmp_path, 2, epochs=2)
+    config = translation_config(tmp_path, rows=16, test_rows=4)
+    executor = build(Seq2SeqExecutor, config, tokenizer_node="process:Tokenizer")
+    seen = {}
+
+    class First(Callback):
+        def on_train_batch_start(self, trainer, pl_module, *args):
+            seen.setdefault("first", pl_module.get_parameter(NAME).detach().clone())
+
+    trainer(tmp_path, max_epochs=3, callbacks=[First()]).fit(executor, ckpt_path=tmp_path / "step=4.ckpt")
+    saved = checkpoint(tmp_path, 4)
+    assert torch.equal(seen["first"], saved["raw_state_dict"][NAME])
+    assert not torch.equal(seen["first"], saved["state_dict"][NAME])
+
+
+def test_a_training_without_a_snapshot_says_so(tmp_path, capsys):
+    train(tmp_path, {"count": 2, "every_n_steps": 100}, epochs=1)
+    assert "nothing was averaged; a snapshot is taken every 100 steps" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("setting", [3, {"count": 3}, {"count": 3, "every_n_steps": None}])
 def test_settings(setting):
     made = AverageLastWeights.of(setting)

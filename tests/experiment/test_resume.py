@@ -84,7 +84,10 @@ def test_a_stop_is_saved_recorded_and_says_how_to_go_on(tmp_path: Path, number: 
     train = tmp_path / "runs/tiny_V0/train"
     assert torch.load(train / "saved_models/last.ckpt", weights_only=True)["global_step"] == 4
     assert json.loads((train / "provenance.json").read_text())["status"] == "interrupted"
+    log = (train / "run.log").read_text().splitlines()
+    assert any(" Interrupted: training was interrupted; its state is in last.ckpt" in line for line in log[-3:])
     tiny(tmp_path, EPOCHS, resume=True).train()
+    assert "going on at step 4 of 30\n" in (train / "run.log").read_text()
     record = json.loads((train / "provenance.json").read_text())
     assert record["status"] == "finished"
     assert record["resumed_from"] == "last.ckpt"
@@ -132,6 +135,13 @@ def test_a_resume_with_another_config_says_what_differs(tmp_path: Path, capsys: 
     assert told.endswith("model_config.extra_4 (nothing -> 1) and 1 more")
     tiny(tmp_path, EPOCHS, "train.optimizer_config.optimizer_params.lr=0.2", *more, resume=True).train()
     assert "train.optimizer_config.optimizer_params.lr (0.5 -> 0.2)" in capsys.readouterr().err
+
+
+def test_a_resume_with_nothing_left_to_do_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny(tmp_path).train()
+    assert "going on" not in capsys.readouterr().err
+    tiny(tmp_path, resume=True).train()
+    assert "nothing was left to train after step 20" in capsys.readouterr().err
 
 
 def test_more_epochs_after_a_finished_training(tmp_path: Path) -> None:

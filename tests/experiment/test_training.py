@@ -121,7 +121,9 @@ def test_early_stop_patience_is_the_short_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("section", ["model_checkpoint_callback_paras", "early_stopping_callback_paras"])
-def test_a_metric_that_is_not_logged_is_an_error_with_near_names(tmp_path: Path, section: str) -> None:
+def test_a_metric_that_is_not_logged_is_an_error_with_near_names(
+    tmp_path: Path, section: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ConfigError, match="'mean_eror' is not logged") as caught:
         tiny(tmp_path, f"train.{section}.monitor=mean_eror").train()
     assert "'mean_error'" in str(caught.value.hint)
@@ -129,6 +131,8 @@ def test_a_metric_that_is_not_logged_is_an_error_with_near_names(tmp_path: Path,
     record = json.loads((tmp_path / "runs/tiny_V0/train/provenance.json").read_text())
     assert record["status"] == "failed"
     assert "mean_eror" in record["error"]
+    assert " ConfigError: the metric 'mean_eror' is not logged" in (tmp_path / "runs/tiny_V0/train/run.log").read_text()
+    assert "mean_eror" not in capsys.readouterr().err  # the command shows it when it ends
 
 
 @pytest.mark.parametrize(
@@ -161,6 +165,33 @@ def test_a_mistake_about_the_optimizer_is_told_before_data_or_model_are_made(
         tiny(tmp_path, setting, *later).train()
     assert str(caught.value.where).startswith("train.optimizer_config")
     assert names(tmp_path / "runs") == []
+
+
+@register_executor
+class Deep(TinyRegression):
+    """Has settings with types, and passes the others on."""
+
+    def __init__(self, *args: Any, depth: int = 1, scale: float | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("depth=deep", "`depth` must be int, but is 'deep' instead"),
+        ("depth=null", "`depth` must be int, but is null instead"),
+        ("scale=[1]", r"`scale` must be float or null, but is \[1\] instead"),
+        ("use_data_node=3", "`use_data_node` must be str or null, but is 3 instead"),
+    ],
+)
+def test_a_setting_of_the_executor_that_has_the_wrong_type_is_told_before_the_data_is_made(
+    tmp_path: Path, override: str, says: str
+) -> None:
+    later = "data_pipeline.transforms.output:Rows.setup_kwargs.colour=red"
+    chosen = "executor.ExecutorClass=Deep"
+    with pytest.raises(ConfigError, match=says) as caught:
+        tiny(tmp_path, chosen, f"executor.init_kwargs.{override}", later).train()
+    assert (caught.value.where, caught.value.hint) == ("executor.init_kwargs", "runway show Deep")
 
 
 @register_executor

@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset, DatasetDict
 
 from runway.errors import ConfigError, DataError
+from runway.transforms.encode_pairs import encode_texts
 from runway.transforms.sampler import LengthBucketSampler
 from runway.transforms.train_tokenizer import TrainTokenizer
 from tests.verses import verses_file
@@ -117,6 +118,63 @@ def test_pairs_that_are_too_long(make: Make, verses: DatasetDict, tokenizer: Any
         make("EncodePairs", max_length=2, on_too_long="drop")([verses, tokenizer])
     with pytest.raises(ConfigError, match=r"`on_too_long` must be one of error, truncate, drop"):
         make("EncodePairs", on_too_long={"train": "skip"})
+
+
+PIECES = [(f"\u2581{word}", -1.0) for word in ("a", "dog", "runs")] + [
+    (letter, -5.0) for letter in "\u2581dogruns<>/_X"
+]
+
+
+@pytest.fixture(scope="module")
+def mbart() -> Any:
+    """A tokenizer of mBART's kind: each text ends with the end of sentence and its language."""
+    from transformers import MBartTokenizer
+
+    special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
+    return MBartTokenizer(vocab=[*special, *PIECES], src_lang="de_DE", tgt_lang="en_XX")
+
+
+@pytest.mark.parametrize(("limit", "tokens"), [(4, ["\u2581a", "\u2581dog"]), (3, ["\u2581a"]), (2, []), (1, None)])
+def test_what_ends_a_sentence_stays_where_it_is_cut(
+    make: Make, mbart: Any, limit: int, tokens: list[str] | None
+) -> None:
+    pairs = Dataset.from_dict({"source": ["a dog runs"], "target": ["a dog runs"]})
+    row = make("EncodePairs", max_length=limit, on_too_long="truncate")([pairs, mbart])[0]
+    for name, language in (("input_ids", "de_DE"), ("labels", "en_XX")):
+        cut = ["</s>"] if tokens is None else [*tokens, "</s>", language]
+        assert mbart.convert_ids_to_tokens(row[name]) == cut
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram"])
+def test_a_special_token_in_a_text_is_text(make: Make, algorithm: str) -> None:
+    texts = ["a dog <s> runs </s> fast <pad>", "a dog runs fast"] * 4
+    pairs = Dataset.from_dict({"source": texts, "target": texts})
+    tokenizer = make("TrainTokenizer", vocab_size=20, algorithm=algorithm, library="tokenizers")(pairs)
+    for ids in make("EncodePairs")([pairs, tokenizer])[0].values():
+        if isinstance(ids, list):
+            assert not {0, 1, 2, 3} & set(ids[:-1])
+            assert tokenizer.decode(ids, skip_special_tokens=True).replace("< ", "<") == texts[0]
+    assert encode_texts(tokenizer, texts[1:2]) == tokenizer(texts[1:2])["input_ids"]
+    assert encode_texts(tokenizer, []) == []
+
+
+def test_a_special_token_in_a_prefix_is_the_token(mbart: Any) -> None:
+    def tokens(*given: Any) -> list[str]:
+        return mbart.convert_ids_to_tokens(encode_texts(mbart, ["a <s>"], *given)[0])
+
+    assert tokens("target") == ["\u2581a", "\u2581", "<", "\u2581", "s", ">", "</s>", "en_XX"]
+    assert tokens("source", "<s>")[0] == "<s>"
+    assert "<s>" not in tokens("source", "<s>")[1:]
+
+
+def test_t5_reads_a_prefix_and_no_control_tokens() -> None:
+    from transformers import T5Tokenizer
+
+    special = [(token, 0.0) for token in ("<pad>", "</s>", "<unk>")]
+    tokenizer = T5Tokenizer(vocab=[*special, *PIECES], extra_ids=2)
+    (ids,) = encode_texts(tokenizer, ["a <s> dog </s> runs"], prefix="dog: ")
+    assert tokenizer.decode(ids[:-1]) == "dog<unk> a <s> dog < /s> runs"
+    assert ids[-1] == tokenizer.eos_token_id
 
 
 def test_an_empty_side(make: Make, tokenizer: Any) -> None:

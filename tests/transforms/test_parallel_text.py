@@ -73,6 +73,20 @@ def test_lines_end_with_line_feeds_alone(tmp_path: Path, load: Callable) -> None
     assert pairs["target"][:] == ["one two three", "four"]
 
 
+def test_the_first_pair_is_told(tmp_path: Path, load: Callable, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "pairs.tsv", ["german\tenglish", "Ein Hund rennt.\tA dog runs."])
+    load(data_path="pairs.tsv")
+    assert "train 2 pairs; the first: 'german' → 'english'" in capsys.readouterr().err
+
+
+def test_a_language_that_the_folder_does_not_hold(tmp_path: Path, load: Callable) -> None:
+    write_pairs(tmp_path / "data", "train")
+    with pytest.raises(DataError, match=r"no file in 'fr', only one in 'en': train\.en\.gz"):
+        load(data_path="data", source_lang="fr")
+    with pytest.raises(ConfigError, match="the same language, 'en'"):
+        load(data_path="data", source_lang="en")
+
+
 def test_unequal_numbers_of_lines(tmp_path: Path, load: Callable) -> None:
     write(tmp_path / "train.de", GERMAN)
     write(tmp_path / "train.en", ENGLISH[:2])
@@ -147,6 +161,63 @@ def test_a_table_with_bad_rows(tmp_path: Path, make: Make, load: Callable) -> No
         load(data_path="fra.txt", columns=["english", "french"])
 
 
+TABLE = [f"{german}\t{english}" for german, english in zip(GERMAN, ENGLISH, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["J.TSV", "j.Txt.GZ", "j.tsv.gz"])
+def test_a_table_by_its_name_in_any_case(tmp_path: Path, load: Callable, name: str) -> None:
+    data = "\n".join([*TABLE, '"Hallo\tHello', 'Nein"\tNo']).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.lower().endswith(".gz") else data)
+    pairs = load(data_path=name)["train"]
+    assert pairs["source"][:] == [*GERMAN, '"Hallo', 'Nein"']
+    assert pairs["origin"][3] == f"{name}:4"
+
+
+def test_a_folder_of_tables(tmp_path: Path, load: Callable) -> None:
+    write(tmp_path / "data/train-1.tsv", ["de\ten", *TABLE, '"Hallo\tHello'])
+    write(tmp_path / "data/train-2.tsv", ["en\tde", 'No\tNein"'])
+    write(tmp_path / "data/dev.TSV", ["de\ten", *TABLE])
+    data = load(data_path="data", columns=["de", "en"])
+    assert data["train"]["source"][:] == [*GERMAN, '"Hallo', 'Nein"'], "a quote is a character like any other"
+    assert data["train"]["origin"][3:] == ["train-1.tsv:5", "train-2.tsv:2"]
+    assert_is_the_pairs(data["validation"])
+    chosen = load(data_path="data", columns=["de", "en"], splits={"train": "train[:2]", "valid": "validation"})
+    assert {split: len(pairs) for split, pairs in chosen.items()} == {"train": 2, "valid": 3}
+    few = load(True, data_path="data", columns=["de", "en"], dummy_rows=5)
+    assert few["train"]["source"][:] == [*GERMAN, '"Hallo', 'Nein"']
+    write(tmp_path / "data/test.tsv", ["de\ten", "Ja"])
+    with pytest.raises(DataError, match=r"line 2 of 'test.tsv' has 1 columns"):
+        load(data_path="data", columns=["de", "en"])
+
+
+def test_with_options_of_csv_a_table_is_read_by_its_rules(tmp_path: Path, load: Callable) -> None:
+    write(tmp_path / "a.tsv", ["de\ten", '"Ein\tHund"\tA dog'])
+    pairs = load(data_path="a.tsv", load_kwargs={"quotechar": '"'})["train"]
+    assert pairs[0] == {"source": "Ein\tHund", "target": "A dog", "origin": "a.tsv:1"}
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.parquet", "x.tsv", "x.pairs"])
+def test_a_file_for_each_split(tmp_path: Path, load: Callable, name: str) -> None:
+    rows = Dataset.from_dict({"de": GERMAN, "en": ENGLISH})
+    if name.endswith((".tsv", ".pairs")):
+        write(tmp_path / name, TABLE)
+    else:
+        {"jsonl": rows.to_json, "csv": rows.to_csv, "parquet": rows.to_parquet}[name.split(".")[1]](tmp_path / name)
+    data = load(data_path={"test": name})
+    assert_is_the_pairs(data["test"])
+    assert data["test"]["origin"][2] == f"{name}:3"
+
+
+def test_the_place_of_a_row_in_a_folder_of_files(tmp_path: Path, load: Callable) -> None:
+    for number in range(3):
+        rows = Dataset.from_dict({"de": [GERMAN[number], "."], "en": [ENGLISH[number], "."]})
+        (tmp_path / "fold").mkdir(exist_ok=True)
+        rows.to_json(tmp_path / f"fold/train-{number}.jsonl")
+    pairs = load(data_path="fold")["train"]
+    assert pairs["source"][::2] == GERMAN
+    assert pairs["origin"][:] == [f"train-{number}.jsonl:{line}" for number in range(3) for line in (1, 2)]
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "bible.db"
@@ -178,6 +249,17 @@ def test_a_database(database: Path, load: Callable) -> None:
         load(query="SELECT * FROM verses", **settings)
     with pytest.raises(DataError, match=r"gives no column 'target'"):
         load(query="SELECT text AS source FROM verse", data_path="bible.db")
+
+
+@pytest.mark.parametrize("query", ["", ";", "  ", "\n;;", "-- all verses", "/* all */ ;"])
+def test_a_query_that_asks_for_nothing(database: Path, load: Callable, query: str) -> None:
+    with pytest.raises(ConfigError, match=r"`query` does not say|the query gives nothing"):
+        load(data_path="bible.db", query=query)
+
+
+def test_a_query_that_names_what_is_taken(database: Path, load: Callable) -> None:
+    with pytest.raises(ConfigError, match=r"a column 'origin'(.|\n)*another name: SELECT origin AS"):
+        load(data_path="bible.db", query="SELECT text AS source, text AS target, number AS origin FROM verse")
 
 
 @pytest.mark.parametrize(
@@ -232,3 +314,49 @@ def test_settings_that_cannot_be(load: Callable) -> None:
         load(data_path="a.tsv", columns=[0])
     with pytest.raises(ConfigError, match=r"`on_bad_row` must be"):
         load(data_path="a.tsv", on_bad_row="skip")
+
+
+@pytest.mark.parametrize(
+    ("data_path", "settings", "message"),
+    [
+        ("a.tsv", {"splits": {"train": "train[:2]"}}, r"`splits` does not apply to a table(.|\n)*dataset.split"),
+        ({"train": "a.tsv"}, {"splits": ["train"]}, r"`splits` does not apply to a table"),
+        (["p.de", "p.en"], {"splits": ["train"]}, r"`splits` does not apply to two files"),
+        (["p.de", "p.en"], {"columns": [0, 1]}, r"`columns` does not apply to two files(.|\n)*lines have no columns"),
+        ({"train": ["p.de", "p.en"]}, {"keep_columns": ["book"]}, r"`keep_columns` does not apply to two files"),
+        ("pairs", {"columns": ["de", "en"]}, r"`columns` does not apply to a folder of pairs"),
+        ("pairs", {"query": "SELECT 1"}, r"`query` does not apply to a folder of pairs"),
+        (["p.de", "p.en"], {"query": "SELECT 1"}, r"`query` does not apply to two files"),
+        ("a.tsv", {"query_parameters": {"a": 1}}, r"`query_parameters` does not apply to a table"),
+        ("bible.db", {"query": QUERY, "columns": [0, 1]}, r"`columns` does not apply to a database(.|\n)*AS source"),
+        ("bible.db", {"query": QUERY, "splits": ["train"]}, r"`splits` does not apply to a database"),
+        ({"train": "bible.db"}, {}, r"the database 'bible.db' cannot be one split(.|\n)*`query`"),
+    ],
+)
+def test_a_setting_that_means_nothing_there(
+    tmp_path: Path, database: Path, load: Callable, data_path: Any, settings: dict, message: str
+) -> None:
+    write(tmp_path / "a.tsv", TABLE)
+    write_pairs(tmp_path, "p", ending="")
+    write_pairs(tmp_path / "pairs", "train", ending="")
+    with pytest.raises(ConfigError, match=message):
+        load(data_path=data_path, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"columns": [0, -1]}, r"`columns` must name(.|\n)*numbers from 0"),
+        ({"columns": [None, 1]}, r"`columns` must name"),
+        ({"columns": [True, 1]}, r"`columns` must name"),
+        ({"keep_columns": {"book": -3}}, r"`keep_columns` cannot keep -3 as 'book'"),
+        ({"keep_columns": ["origin"]}, r"`keep_columns` cannot keep 'origin' as 'origin'"),
+        ({"keep_columns": {"source": 3}}, r"`keep_columns` cannot keep 3 as 'source'"),
+        ({"data_path": {"train": None}}, r"the split 'train' of `data_path` must be a file(.|\n)*is None"),
+        ({"data_path": {"train": ["a.de", None]}}, r"the split 'train' of `data_path` must be a file"),
+        ({"data_path": [1, 2]}, r"the split 'train' of `data_path` must be a file"),
+    ],
+)
+def test_values_that_cannot_be(load: Callable, settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(**{"data_path": "a.tsv", **settings})

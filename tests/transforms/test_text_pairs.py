@@ -52,6 +52,9 @@ def test_settings_of_cleaning_that_cannot_be(make: Make) -> None:
         make("CleanPairs", replacements=["x"])
     with pytest.raises(ConfigError, match=r"pattern, replacement and side"):
         make("CleanPairs", replacements=[{"pattern": "x", "side": "de"}])
+    for key, rule in (("replacement", {"pattern": "x", "replacement": None}), ("pattern", {"pattern": 3})):
+        with pytest.raises(ConfigError, match=rf"`{key}` must be text"):
+            make("CleanPairs", replacements=[rule])
     with pytest.raises(ConfigError, match=r"'\(\?=x\)' or its replacement is not right(.|\n)*RE2"):
         make("CleanPairs", replacements=[{"pattern": "(?=x)"}])(pairs(("x", "y")))
 
@@ -106,9 +109,10 @@ def test_limits(make: Make, settings: dict, kept: int) -> None:
     assert len(make("FilterPairs", **settings)(pairs(*ROWS))) == kept
 
 
-def test_what_is_tested_is_not_learnt(make: Make) -> None:
+@pytest.mark.parametrize("not_in_splits", [["test"], "test", "others"])
+def test_what_is_tested_is_not_learnt(make: Make, not_in_splits: Any) -> None:
     data = DatasetDict(train=pairs(("a", "1"), ("b", "2"), ("c", "3")), test=pairs(("a", "9"), ("d", "3")))
-    node = make("FilterPairs", splits_to_process=["train"], not_in_splits=["test"])
+    node = make("FilterPairs", splits_to_process=["train"], not_in_splits=not_in_splits)
     filtered = node(data)
     assert filtered["train"]["source"][:] == ["b"]
     assert len(filtered["test"]) == 2
@@ -123,8 +127,24 @@ def test_a_split_that_is_all_dropped(make: Make) -> None:
         make("FilterPairs", max_length=1)(DatasetDict(train=pairs(("a b", "c d"))))
 
 
+def test_no_pair_is_on_both_sides_of_a_random_split(make: Make) -> None:
+    rows = pairs(*((f"source {number}", f"target {number % 50}") for number in range(100))).to_dict()
+    data = Dataset.from_dict({side: texts * 3 for side, texts in rows.items()})
+    divided = make("SplitHFDatasetToTrainTestValidation", test_size=30, valid_size=30, valid_split="valid")(data)
+    filtered = make("FilterPairs", splits_to_process=["train"], not_in_splits="others")(divided)
+    assert [len(filtered[split]) for split in ("test", "valid")] == [30, 30]
+    for side in ("source", "target"):
+        held_out = {*filtered["test"][side], *filtered["valid"][side]}
+        assert not held_out & set(filtered["train"][side])
+
+
 def test_settings_of_filtering_that_cannot_be(make: Make) -> None:
-    for settings in ({"unit": "tokens"}, {"drop_duplicates": "all"}, {"max_ratio": 0.5}):
+    for settings in (
+        {"unit": "tokens"},
+        {"drop_duplicates": "all"},
+        {"max_ratio": 0.5},
+        {"not_in_splits": "others"},
+    ):
         with pytest.raises(ConfigError, match=next(iter(settings))):
             make("FilterPairs", **settings)
 
@@ -164,7 +184,44 @@ def test_splits_that_cannot_be(make: Make) -> None:
         split({"test": {"rows": [0, None]}})
     with pytest.raises(ConfigError, match=r"`group_column` does not say"):
         split({"test": {"values": [1]}})
+    for rows in ([700, "x"], [True, 3], [0.5, 3]):
+        with pytest.raises(ConfigError, match=r"`rows` must be \[start, stop\](.|\n)*whole numbers"):
+            split({"test": {"rows": rows}})
     with pytest.raises(ConfigError, match=r"a rule must be"):
         split({"test": 0.1})
     with pytest.raises(ConfigError, match=r"`splits` must name the splits beside 'train'"):
         split({"train": {"rows": [0, 1]}})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"splits": {"test": {"values": [8]}, "valid": {"values": [17, 39]}}, "group_column": "book"},
+        {"splits": {"test": {"rows": [800, 900]}, "valid": {"rows": [900, None]}}},
+        {"splits": {"test": {"values": [1, 2, 3, 4]}, "valid": {"values": [9]}}, "group_column": "book"},
+    ],
+)
+def test_a_split_by_rule_has_rows_in_a_dry_run(make: Make, settings: dict, capsys: pytest.CaptureFixture) -> None:
+    node = make("SplitHFDatasetByRule", use_dummy_data=True, **settings)
+    data = node(DatasetDict(train=books()))
+    assert set(data) == {"train", "test", "valid"}
+    assert sorted(row for part in data.values() for row in part["source"]) == list("abcdefgh"), "no row is there twice"
+    assert all(len(part) for part in data.values())
+    assert "no row of the dummy data is for 'valid'; it takes" in capsys.readouterr().err
+    assert node._reads.flags == {"use_dummy_data": True}
+    with pytest.raises(DataError):
+        make("SplitHFDatasetByRule", **settings)(DatasetDict(train=books()))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"test_size": 1000, "valid_size": 500}, {"test_size": 0.01}, {"test_size": 5, "group_column": "one"}]
+)
+def test_a_random_split_has_rows_in_a_dry_run(make: Make, settings: dict, capsys: pytest.CaptureFixture) -> None:
+    rows = Dataset.from_dict({"source": list(range(40)), "one": [1] * 40})
+    data = make("SplitHFDatasetToTrainTestValidation", use_dummy_data=True, **settings)(rows)
+    assert {len(data[name]) for name in data if name != "train"} == {4}
+    assert "a run with dummy data takes a tenth" in capsys.readouterr().err
+    with pytest.raises(DataError):
+        make("SplitHFDatasetToTrainTestValidation", **settings)(rows)
+    with pytest.raises(DataError, match="no column 'film'"):
+        make("SplitHFDatasetToTrainTestValidation", use_dummy_data=True, group_column="film")(rows)

@@ -63,6 +63,35 @@ def test_sentencepiece_gives_the_pieces_of_its_own_model(make: Make, verses: Dat
         assert tokenizer(text)["input_ids"] == [*model.encode(text), 3]
 
 
+@pytest.mark.parametrize(("algorithm", "library"), KINDS)
+@pytest.mark.parametrize("form", ["NFD", "NFKD"])
+def test_text_in_another_unicode_form(make: Make, verses: DatasetDict, algorithm: str, library: str, form: str) -> None:
+    composed, decomposed = (
+        make("CleanPairs", unicode_form=one)(verses)["train"].select(range(100)) for one in ("NFC", form)
+    )
+    assert composed["source"][:] != decomposed["source"][:]
+    tokenizer = make("TrainTokenizer", vocab_size=200, algorithm=algorithm, library=library)(decomposed)
+    for data in (composed, decomposed):
+        ids = tokenizer(data["source"][:])["input_ids"]
+        assert not any(tokenizer.unk_token_id in row for row in ids), "accented characters are known"
+        assert tokenizer.batch_decode(ids, skip_special_tokens=True) == composed["source"][:]
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram"])
+def test_what_is_too_long_for_sentencepiece_is_counted(
+    make: Make, verses: DatasetDict, algorithm: str, capsys: pytest.CaptureFixture
+) -> None:
+    long = Dataset.from_dict({side: ["ä" * 40_000, verses["train"][side][0]] for side in ("source", "target")})
+    node = make("TrainTokenizer", vocab_size=30, algorithm=algorithm, library="sentencepiece")
+    tokenizer = node(long)
+    assert "ä" not in tokenizer.get_vocab()
+    assert "2 of 4 texts (source and target) are longer than 65536 bytes" in capsys.readouterr().err
+    assert node._reads.notes["texts of source and target too long for sentencepiece"] == 2
+    assert node._reads.notes["vocabulary of source and target"]["texts"] == 2
+    with pytest.raises(DataError, match=r"2 of 2 texts(.|\n)*library: 'tokenizers'"):
+        node(long.select([0]))
+
+
 @pytest.mark.parametrize("algorithm", ["bpe", "unigram"])
 def test_by_default_the_same_text_gives_the_same_tokenizer(make: Make, verses: DatasetDict, algorithm: str) -> None:
     first, second = (make("TrainTokenizer", vocab_size=500, algorithm=algorithm)(verses) for _ in range(2))
@@ -135,6 +164,9 @@ def test_an_empty_side(make: Make) -> None:
         {"character_coverage": 0.9, "algorithm": "unigram", "library": "tokenizers"},
         {"special_tokens": {"pad": "<s>"}},
         {"special_tokens": {"mask": "<mask>"}},
+        {"special_tokens": {"pad": None}},
+        {"special_tokens": {"pad": ""}},
+        {"max_texts": 0},
     ],
 )
 def test_settings_that_cannot_be(make: Make, settings: dict) -> None:

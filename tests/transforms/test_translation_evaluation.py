@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import unicodedata
+from urllib.error import URLError
 
 import pytest
 import sacrebleu
@@ -57,8 +59,34 @@ def test_case_and_missing_columns(tmp_path):
         run(EvaluateTranslations, recorder(tmp_path, hypothesis=["a", None, "b"]))
     with pytest.raises(DataError, match="empty"):
         run(EvaluateTranslations, EvalRecorder("none", tmp_path))
-    with pytest.raises(ConfigError, match="no tokenizer '14a'"):
-        run(EvaluateTranslations, recorder(tmp_path), tokenize="14a")
+
+
+@pytest.mark.parametrize("scorer", [EvaluateTranslations, AddSentenceBleu])
+def test_a_tokenizer_of_sacrebleu_that_cannot_be_had(tmp_path, monkeypatch, scorer):
+    with pytest.raises(ConfigError, match=r"'14a' is none of sacreBLEU's tokenizers(.|\n)*did you mean '13a'"):
+        run(scorer, recorder(tmp_path), tokenize="14a")
+
+    def offline(name):
+        raise URLError(OSError(-2, "Name or service not known"))
+
+    monkeypatch.setattr("sacrebleu.metrics.bleu._get_tokenizer", offline)
+    with pytest.raises(ConfigError, match=r"'flores200' cannot be used here(.|\n)*not known(.|\n)*runway eval"):
+        run(scorer, recorder(tmp_path), tokenize="flores200")
+
+
+def test_letters_put_together_in_another_way_are_the_same(tmp_path):
+    references = ["Déjà vu, señor Müller.", "Où êtes-vous allé hier ?", "Ça va très bien, là-bas."]
+    parts = [unicodedata.normalize("NFD", text) for text in references]
+    assert parts != references
+    for columns in ({"hypothesis": references, "reference": parts}, {"hypothesis": parts, "reference": references}):
+        scored = run(AddSentenceBleu, run(EvaluateTranslations, recorder(tmp_path, **columns)))
+        stats = scored.get_stats_logs()
+        assert stats["sacrebleu"] == pytest.approx(100)
+        assert stats["chrf"] == pytest.approx(100)
+        assert scored.get_sample_logs_column("sentence_bleu") == pytest.approx([100] * 3)
+        assert scored.get_sample_logs_column("reference") == columns["reference"], (
+            "the recorder keeps what it was given"
+        )
 
 
 def test_sentence_bleu_and_the_worst_first(tmp_path, capsys):

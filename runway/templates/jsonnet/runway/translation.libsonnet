@@ -48,11 +48,15 @@ local pipeline(config) = {
       setup_kwargs: dataset.split.setup_kwargs,
       cache: true,
     },
-    // Validation and test pairs stay as they are: a score over others could not be compared.
+    // Validation and test pairs stay as they are: a score over others could not be compared. Where the splits are made
+    // here, training pairs with a text of theirs go; splits that come with the data are learnt from as others do it.
     'process:FilterPairs': {
       input_node: split_node,
       transform_name: 'FilterPairs',
-      setup_kwargs: { splits_to_process: ['train'] } + dataset.filter,
+      setup_kwargs: {
+        splits_to_process: ['train'],
+        [if dataset.split != null then 'not_in_splits']: 'others',
+      } + dataset.filter,
       cache: true,
     },
     [if has_rows then 'process:SelectPairs']: {
@@ -91,7 +95,25 @@ local pipeline(config) = {
   },
 };
 
+// What `dataset` may hold: a misspelt key would otherwise do nothing, without a word.
+local dataset_keys = [
+  'clean',
+  'filter',
+  'load',
+  'max_tokens',
+  'max_tokens_per_batch',
+  'on_too_long',
+  'pad_to_multiple_of',
+  'rows',
+  'source_lang',
+  'source_prefix',
+  'split',
+  'target_lang',
+];
+
 local experiment = {
+  local pretrained = std.get($.model_config, 'from_pretrained_kwargs'),
+
   experiment_name: 'translation',
   test_suffix: 'default_test',
   meta: meta {
@@ -105,38 +127,44 @@ local experiment = {
 
   // Which pairs, and what is done to them. The experiment's own section, as `tokenizer`.
   dataset: {
+    local unknown = std.setDiff(std.objectFields(self), dataset_keys),
+    assert unknown == [] : 'dataset has no %s, only %s; keys of your own go beside it' %
+                           [unknown[0], std.join(', ', dataset_keys)],
+
     source_lang: error 'dataset.source_lang must name the language to translate from',
     target_lang: error 'dataset.target_lang must name the language to translate into',
     load: {},  // further setup_kwargs of LoadParallelText: dataset_name, subset, splits, columns, query, sha256, ...
     clean: {},  // setup_kwargs of CleanPairs: replacements, ...
     split: null,  // null where the data has the splits; else { transform_name: ..., setup_kwargs: ... }
-    filter: {  // setup_kwargs of FilterPairs, over the training pairs
+    filter: {  // setup_kwargs of FilterPairs, over the training pairs; `not_in_splits: []` keeps tested ones
       max_length: 100,  // words
       max_ratio: 3,
     },
     rows: {},  // { train: 5000, test: 200 }: so many pairs, taken at random; what is not named stays whole
     max_tokens: 128,  // of a side, end of sentence included; the model has as many positions
-    on_too_long: { train: 'drop', valid: 'truncate', test: 'truncate' },  // counted in the log and with the node
+    on_too_long: { train: 'drop', validation: 'truncate', test: 'truncate' },  // counted, in the log and with the node
     max_tokens_per_batch: null,  // fill training batches by tokens (both sides, with padding), not by train.batch_size
     pad_to_multiple_of: null,  // 8 suits a GPU
   },
 
-  // setup_kwargs of TrainTokenizer. A pretrained tokenizer instead: set `tokenizer_config`.
+  // setup_kwargs of TrainTokenizer. A pretrained model brings its own tokenizer instead; `tokenizer_config` names another.
   tokenizer: {
     algorithm: 'bpe',
     vocab_size: 8000,
     min_frequency: 2,
     joint: true,
   },
-  tokenizer_config: null,
+  tokenizer_config: if pretrained == null || std.get($.model_config, 'train_from_scratch', false) then null else {
+    version_name: pretrained.pretrained_model_name_or_path,
+  },
 
   data_pipeline: pipeline($),
 
   // A transformer from random weights, with sinusoidal positions and one matrix for all embeddings. The sizes of the
-  // vocabulary and the special tokens follow from the tokenizer. For a pretrained model: `model_config:` (not `+:`)
-  // { from_pretrained_kwargs: { pretrained_model_name_or_path: ... } }, and `tokenizer_config`.
+  // vocabulary and the special tokens follow from the tokenizer. A pretrained model instead:
+  // model_config+: { from_pretrained_kwargs: { pretrained_model_name_or_path: ... } }
   model_config: {
-    from_config_kwargs: {
+    from_config_kwargs: if pretrained != null then {} else {
       model_type: 'marian',
       d_model: 256,
       encoder_layers: 3,
@@ -148,7 +176,7 @@ local experiment = {
       dropout: 0.1,
       activation_function: 'relu',
       scale_embedding: true,
-      max_position_embeddings: $.dataset.max_tokens,
+      [if $.dataset.max_tokens != null then 'max_position_embeddings']: $.dataset.max_tokens,
     },
   },
 
@@ -159,6 +187,7 @@ local experiment = {
       [if $.tokenizer_config == null then 'tokenizer_node']: 'process:TrainTokenizer',
       label_smoothing: 0.1,
       generate_params: { num_beams: 4 },
+      generate_in_validation: false,  // true for BLEU after each validation, to be monitored
     },
   },
 
@@ -184,8 +213,8 @@ local experiment = {
       auto_insert_metric_name: false,
     },
     early_stopping_callback_paras: {
-      monitor: 'val_loss',
-      mode: 'min',
+      monitor: $.train.model_checkpoint_callback_paras.monitor,
+      mode: $.train.model_checkpoint_callback_paras.mode,
       patience: 4,
     },
     optimizer_config: {
@@ -196,7 +225,7 @@ local experiment = {
       },
       scheduler: 'cosine',
       scheduler_params: {
-        num_warmup_steps: 300,
+        num_warmup_steps: if std.objectHas(self, 'warmup_ratio') then null else 300,
       },
     },
   },
@@ -214,6 +243,7 @@ local experiment = {
   },
 
   eval: {
+    [if $.executor.init_kwargs.generate_in_validation then 'valid_eval_pipeline_config']: evaluation.validation(),
     test_eval_pipeline_config: evaluation.test(),
   },
 };

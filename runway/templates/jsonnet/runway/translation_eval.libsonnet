@@ -5,7 +5,7 @@
 //
 // A validation needs none: val_loss and val_perplexity are logged without. Where it decodes too
 // (executor.init_kwargs.generate_in_validation), `valid_eval_pipeline_config: evaluation.validation()` adds
-// sacrebleu and chrf, for `monitor: 'sacrebleu'`.
+// sacrebleu and chrf, for `monitor: 'sacrebleu'` with `mode: 'max'`; runway/translation.libsonnet does so by itself.
 {
   local score(name, metrics) = {
     'input:GetEvaluationRecorder': {
@@ -23,7 +23,7 @@
   //   metrics: setup_kwargs of EvaluateTranslations
   validation(metrics={}):: {
     name: 'TranslationValidEvalPipeline',
-    transforms: score('output:EvaluateTranslations', metrics),
+    transforms: score('output:EvaluateTranslations', { loss: null } + metrics),  // val_loss is there already
   },
 
   // After a test: the corpus scores, BLEU for each sentence, the recorder saved with them, a table of the worst
