@@ -36,6 +36,11 @@ def warning(message: str, *, once: bool = False) -> None:
     _write(f"warning: {message}", show=True)
 
 
+def to_files(message: str) -> None:
+    """One line for the log files alone: the terminal shows it in another way."""
+    _write(message, show=False)
+
+
 def add_file(path: Path) -> None:
     """Write every later line into ``path`` too, with the time before it."""
     path.parent.mkdir(parents=True, exist_ok=True)

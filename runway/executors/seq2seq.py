@@ -11,6 +11,7 @@ import torch
 
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.executors.base_executor import BaseExecutor
+from runway.executors.export import export_translator
 from runway.executors.generation import Generation
 from runway.executors.seq2seq_model import Tokenizers, make_model, max_positions
 from runway.executors.token_loss import (
@@ -21,9 +22,8 @@ from runway.executors.token_loss import (
     smoothed_cross_entropy,
     token_losses,
 )
-from runway.executors.translator import export_translator
 from runway.executors.weight_averaging import RAW_KEY, AverageLastWeights, put_weights
-from runway.log import info
+from runway.log import info, warning
 from runway.registry import register_executor
 
 if TYPE_CHECKING:
@@ -341,15 +341,16 @@ class Seq2SeqExecutor(BaseExecutor):
     def on_test_end(self) -> None:
         """Export the tested model, where the test has a folder of its own."""
         if self.export and self.mode == "test" and self.recorders_dir is not None and self.trainer.is_global_zero:
-            folder = self.recorders_dir / EXPORT_FOLDER
-            export_translator(
-                folder,
-                self.model,
-                self.tokenizers,
-                self.generation,
-                (self._node_settings("EncodePairs") or {}).get("source_prefix") or "",
-                self._node_settings("CleanPairs"),
-            )
+            self._export(self.recorders_dir / EXPORT_FOLDER)
+
+    def _export(self, folder: Path) -> None:
+        prefix = (self._node_settings("EncodePairs") or {}).get("source_prefix") or ""
+        cleaning = self._node_settings("CleanPairs")
+        try:
+            export_translator(folder, self.model, self.tokenizers, self.generation, prefix, cleaning)
+        except (OSError, RuntimeError, ValueError) as error:  # what was tested must not be lost for it
+            warning(f"the model could not be exported to {folder}: {error}")
+        else:
             info(f"exported: {folder}")
 
     def _node_settings(self, transform: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from runway.experiment.reset import recover
 from runway.experiment.results import EvalResult, TestResult, TrainResult
 from runway.experiment.run_folder import ExperimentFolder, RunFolder, folder_name, write_json
 from runway.experiment.runs import note_run
-from runway.log import add_file, close_files, info, set_quiet, shown, table
+from runway.log import add_file, close_files, info, set_quiet, shown, table, to_files
 
 if TYPE_CHECKING:
     import lightning
@@ -284,13 +284,16 @@ class RunwayExperiment:
 
     @contextmanager
     def logging_to(self, path: Path) -> Iterator[None]:
-        """Write runway's lines into the run's log, too; ranks other than the first only warn."""
+        """Write runway's lines into the run's log, too, an error as well; ranks other than the first only warn."""
         if ranks.rank() == 0:
             add_file(path)
         else:
             set_quiet(True)
         try:
             yield
+        except BaseException as error:
+            to_files(f"{type(error).__name__}: {error}")
+            raise
         finally:
             close_files()
 

@@ -21,7 +21,7 @@ from runway.experiment.loggers import LoggerPlace, build_loggers, check_loggers,
 from runway.experiment.progress import test_progress_callbacks
 from runway.experiment.results import TestResult
 from runway.experiment.run_folder import RunFolder, write_json
-from runway.experiment.start_checks import check_step
+from runway.experiment.start_checks import check_settings, check_step
 from runway.experiment.trainer import QUIET, build_trainer, check_trainer, quiet_lightning
 from runway.log import info
 
@@ -77,7 +77,9 @@ class Testing:
         self.experiment.no_training_flags("test")
         names = check_loggers(self.experiment.meta.get("logger_enable"))
         check_trainer(self.paras, TRAINER_PLACE)
-        check_step(self.experiment.executor_class(), "test_step", "a test")
+        executor = self.experiment.executor_class()
+        check_step(executor, "test_step", "a test")
+        check_settings(executor, (self.experiment.config.get("executor") or {}).get("init_kwargs") or {})
         return names
 
     def _version_and_checkpoint(self) -> tuple[RunFolder, Path]:

@@ -37,7 +37,7 @@ from runway.experiment.run_folder import RunFolder, write_json, write_text
 from runway.experiment.start_checks import check_training, warn_of_changes
 from runway.experiment.stopping import Stopped, StopWhenAsked
 from runway.experiment.trainer import QUIET, build_trainer, check_trainer, quiet_lightning
-from runway.log import _write, info, shown, warning
+from runway.log import info, shown, warning
 
 if TYPE_CHECKING:
     import lightning
@@ -93,7 +93,7 @@ class Training:
                 vars(executor)["recorders_dir"] = run.recorders
                 record = experiment.provenance(run.train, "train", run, pipeline, nodes)
                 try:
-                    with experiment.logging_to(run.train / "run.log"), _log_ends_with_the_error():
+                    with experiment.logging_to(run.train / "run.log"):
                         info(f"run: {shown(run.path)}")
                         trainer = self._build_trainer(run, logger_names, resumed)
                         experiment.write_config(run.train)
@@ -269,13 +269,3 @@ class Training:
         told = f"; its state is in {last.name}" if last and saved_now else ""
         hint = "run the same command with --resume to go on" if last else "nothing was saved yet: start again"
         return Interrupted(f"training was interrupted{told}", where=str(run.train), hint=hint)
-
-
-@contextmanager
-def _log_ends_with_the_error() -> Iterator[None]:
-    """Write what the block raises into the log file only: the terminal shows it later, when the file is closed."""
-    try:
-        yield
-    except BaseException as error:
-        _write(f"{type(error).__name__}: {error}", show=False)
-        raise

@@ -70,7 +70,7 @@ def _count(tokens: Sequence[int], among: set[int]) -> int:
     return sum(token in among for token in tokens)
 
 
-def _truncated(tokens: list[int], limit: int, eos: int | None) -> list[int]:
+def truncated_tokens(tokens: list[int], limit: int, eos: int | None) -> list[int]:
     """The first tokens, and those that end a sentence: ``eos``, and a language's mark where one follows it."""
     if len(tokens) <= limit:
         return tokens
@@ -195,7 +195,7 @@ class EncodePairs(HFDatasetTransform):
                 limit = self._limit(side)
                 if limit is not None and policy == "truncate":
                     counts["truncated"] += sum(len(row) > limit for row in ids)
-                    ids = [_truncated(row, limit, self._tokenizers[side].eos_token_id) for row in ids]
+                    ids = [truncated_tokens(row, limit, self._tokenizers[side].eos_token_id) for row in ids]
                 table = table.append_column(name, ragged(ids, "int32"))
             writer.add(table)
             start += table.num_rows

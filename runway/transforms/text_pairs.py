@@ -91,12 +91,13 @@ class CleanPairs(HFDatasetTransform):
         writer = TableWriter(f"node {self.name!r}")
         for table in dataset.with_format("arrow").iter(BATCH_ROWS):
             for side in SIDES:
-                texts = self._clean_texts(table.column(side), side)
+                texts = self.clean_texts(table.column(side), side)
                 table = table.set_column(table.column_names.index(side), side, texts)
             writer.add(table)
         return writer.finish()
 
-    def _clean_texts(self, texts: pa.ChunkedArray, side: str) -> pa.ChunkedArray:
+    def clean_texts(self, texts: pa.ChunkedArray, side: str) -> pa.ChunkedArray:
+        """The texts of one side, ``source`` or ``target``, cleaned."""
         import pyarrow as pa
         import pyarrow.compute as pc
 

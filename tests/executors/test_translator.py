@@ -12,10 +12,11 @@ from transformers import AutoModelForSeq2SeqLM
 
 from runway.config.values import Config
 from runway.errors import ConfigError, DataError, ExperimentError
+from runway.executors.export import export_translator
 from runway.executors.generation import Generation
 from runway.executors.lora import add_lora
 from runway.executors.seq2seq_model import Tokenizers, make_model, max_positions
-from runway.executors.translator import Translator, export_translator
+from runway.executors.translator import Translator
 from tests.executors.tiny_translation import BART, MARIAN, T5, tokenizer
 
 TOKENIZERS = Tokenizers(tokenizer(), tokenizer())
