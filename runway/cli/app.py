@@ -82,7 +82,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         parser.print_help()
         raise SystemExit(USAGE)
     arguments, rest = parser.parse_known_args(argv)
-    unknown = [word for word in rest if word.startswith("-")]
+    unknown = [word for word in rest if word.startswith("-") and word != "-" and " " not in word]
     if hasattr(arguments, "text") and not unknown:  # texts may stand after options
         arguments.text, rest = [*arguments.text, *rest], []
     if unknown or (rest and not hasattr(arguments, "overrides")):

@@ -78,10 +78,11 @@ def test_translates_texts_files_and_nothing(tested, capsys, tmp_path):
     assert capsys.readouterr().out.splitlines() == texts[:1]
 
 
-def test_translates_standard_input(tested, capsys, monkeypatch):
+@pytest.mark.parametrize("words", [[], ["-"]], ids=["no word", "a dash after an option"])
+def test_translates_standard_input(tested, capsys, monkeypatch, words):
     lines = io.TextIOWrapper(io.BytesIO(b"ein hund\ndie katze\n"), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", lines)
-    assert main(["translate", str(tested.run), "--beams", "1"]) == 0
+    assert main(["translate", str(tested.run), "--beams", "1", *words]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
