@@ -11,7 +11,9 @@ has had its seconds:
 - ``nn.Transformer, plain loop``: what one would write by hand, over the same batches, in the same precision;
 - ``seed 000's way``: that in fp32, over batches of 128 at random, padded, decoding one sentence at a time.
 
-Tokens are those of source and target without padding. Then each decodes the same test sentences.
+Tokens are those of source and target without padding. Then each decodes the same test sentences; ours decodes them in
+seed 000's way, too, so that the same weights write the same hypotheses. With ``--export FOLDER``, the ``export`` of a
+run of that config on that data, it decodes with weights that were trained for longer than this script does.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ import lightning  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402, N812
 from torch import nn  # noqa: E402
+from transformers import AutoModelForSeq2SeqLM  # noqa: E402
 
 from runway import DataPipeline, load_config  # noqa: E402
 from runway.executors import Seq2SeqExecutor, best_precision  # noqa: E402
@@ -42,6 +45,7 @@ from runway.executors.token_loss import PackedHead, packed_logits, smoothed_cros
 from runway.experiment.trainer import quiet_lightning  # noqa: E402
 from runway.log import set_quiet  # noqa: E402
 
+ONE_AT_A_TIME = "ours, one at a time, no cache"
 PAIRS, TOKENIZER, LOADERS = "process:EncodePairs", "process:TrainTokenizer", "output:MakePairDataloaders"
 PLAIN, BY_HAND, SEED = "same model, plain loop", "nn.Transformer, plain loop", "seed 000's way"
 LIMIT = 60  # tokens of a hypothesis
@@ -188,11 +192,13 @@ def random_batches(rows: Any, executor: Any, size: int = 128) -> Iterator[dict[s
 
 @torch.no_grad()
 def translate_one(model: HandWritten, ids: list[int], start: int, end: int) -> list[int]:
-    """Greedy, one sentence, everything computed again for each token."""
-    source, found = torch.tensor([ids]), [start]
-    padding = torch.zeros_like(source, dtype=torch.bool)
+    """Greedy, one sentence: encoded once, and all that is written decoded again for each token, as seed 000 does it."""
+    transformer, found = model.transformer, [start]
+    memory = transformer.encoder(model.embed(torch.tensor([ids])))
     while len(found) < LIMIT and (len(found) == 1 or found[-1] != end):
-        found.append(int(model(source, padding, torch.tensor([found]))[0, -1].argmax()))
+        causal = nn.Transformer.generate_square_subsequent_mask(len(found), dtype=torch.bool)
+        hidden = transformer.decoder(model.embed(torch.tensor([found])), memory, tgt_mask=causal)
+        found.append(int((hidden @ model.embedding.weight.T)[0, -1].argmax()))
     return found
 
 
@@ -203,6 +209,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="training time of ours; the others get their share")
     parser.add_argument("--chunk", type=int, default=20, help="batches in a turn")
     parser.add_argument("--sentences", type=int, default=200, help="test sentences to decode in batches")
+    parser.add_argument("--export", type=Path, help="decode with the weights of this exported model")
     parser.add_argument("--rows", type=int, help="train on so many pairs only")
     parser.add_argument("--opts", nargs="*", default=[], metavar="a.b=v", help="further overrides of the config")
     parser.add_argument("--threads", type=int, help="of torch")
@@ -310,48 +317,64 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def decode(arguments: argparse.Namespace, executor: Any, seed: HandWritten, rows: Any) -> dict[str, Any]:
-    """Sentences a second: ours in batches, seed 000's one at a time."""
+    """Sentences a second: ours in batches and one at a time, seed 000's one at a time."""
     from sacrebleu import corpus_bleu
 
+    if arguments.export:
+        exported = AutoModelForSeq2SeqLM.from_pretrained(arguments.export, local_files_only=True)
+        executor.model.load_state_dict(exported.state_dict())
     count = min(arguments.sentences, len(rows))
     chosen = rows.with_format(None)[:count]
     sources, references = chosen["input_ids"], chosen["target"]
-    target = executor.tokenizers.target
     executor.eval()
     seed.eval()
+    ends = executor.tokenizers.target.eos_token_id
+    # What is timed, for every `step`th sentence: of a sample over the whole where it goes one by one.
+    systems: dict[str, tuple[Callable[[list[list[int]]], list[str]], int]] = {
+        "ours, greedy": (lambda ids: in_batches(executor, ids, {"num_beams": 1}), 1),
+        "ours, beam 4": (lambda ids: in_batches(executor, ids, {"num_beams": 4}), 1),
+        ONE_AT_A_TIME: (lambda ids: in_batches(executor, ids, {"num_beams": 1, "use_cache": False}, 1), 4),
+        SEED: (lambda ids: [one_by_one(executor, seed, row, ends) for row in ids], 4),
+    }
     found: dict[str, Any] = {}
-    print(f"decoding {count} sentences of the test split (one at a time: a quarter of them)")
-    for name, beams in (("ours, greedy", 1), ("ours, beam 4", 4), (SEED, 0)):
+    print(f"decoding {count} sentences of the test split (one at a time: every fourth)")
+    for name, (translate, step) in systems.items():
         started, cpu = time.perf_counter(), time.process_time()
-        texts = [""] * count
-        many = count if beams else max(count // 4, 1)
-        if beams:
-            executor.generation = Generation(
-                {"num_beams": beams}, executor.model.generation_config, positions=executor.positions
-            )
-            order = sorted(range(count), key=lambda row: -len(sources[row]))
-            for start in range(0, count, 64):
-                batch = order[start : start + 64]
-                ids = nn.utils.rnn.pad_sequence(
-                    [torch.tensor(sources[row]) for row in batch],
-                    batch_first=True,
-                    padding_value=executor.tokenizers.source.pad_token_id,
-                )
-                mask = (ids != executor.tokenizers.source.pad_token_id).long()
-                hypotheses = executor.translate_batch({"input_ids": ids, "attention_mask": mask})
-                for row, text in zip(batch, hypotheses, strict=True):
-                    texts[row] = text
-        else:
-            for row in range(many):
-                ids = translate_one(seed, sources[row], executor.start_id, target.eos_token_id)
-                texts[row] = target.decode(ids, skip_special_tokens=True)
+        texts = translate(sources[::step])
         wall, cpu = time.perf_counter() - started, time.process_time() - cpu
-        bleu = corpus_bleu(texts[:many], [references[:many]]).score
-        found[name] = {"per_s": many / wall, "per_cpu_s": many / cpu, "bleu": bleu}
-        print(f"{name:28} {many / wall:8.1f} sentences/s {many / cpu:8.1f} a CPU s   BLEU {bleu:5.2f}")
-    found["ratio"] = found["ours, greedy"]["per_cpu_s"] / found[SEED]["per_cpu_s"]
-    print(f"greedy in batches over one at a time: {found['ratio']:.1f}x")
-    return found
+        bleu = corpus_bleu(texts, [references[::step]]).score
+        found[name] = {"per_s": len(texts) / wall, "per_cpu_s": len(texts) / cpu, "bleu": bleu, "texts": texts}
+        print(f"{name:30} {len(texts) / wall:8.1f} sentences/s {len(texts) / cpu:8.1f} a CPU s   BLEU {bleu:5.2f}")
+    in_batch = found["ours, greedy"]
+    same = sum(map(str.__eq__, in_batch["texts"][::4], found[ONE_AT_A_TIME]["texts"]))
+    print(f"the same hypotheses in batches and one at a time: {same} of {len(found[ONE_AT_A_TIME]['texts'])}")
+    for key, other in (("ratio", ONE_AT_A_TIME), ("ratio_to_seed", SEED)):
+        found[key] = in_batch["per_cpu_s"] / found[other]["per_cpu_s"]
+        by_clock = in_batch["per_s"] / found[other]["per_s"]
+        print(f"greedy in batches over {other}: {by_clock:.1f}x by the clock, {found[key]:.1f}x by CPU time")
+    return {name: {**value, "texts": None} if isinstance(value, dict) else value for name, value in found.items()}
+
+
+def in_batches(executor: Any, sources: list[list[int]], params: dict[str, Any], size: int = 64) -> list[str]:
+    """Hypotheses of the executor, for batches of sentences of similar length."""
+    executor.generation = Generation(params, executor.model.generation_config, positions=executor.positions)
+    pad = executor.tokenizers.source.pad_token_id
+    order = sorted(range(len(sources)), key=lambda row: -len(sources[row]))
+    texts = [""] * len(sources)
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        batch = [torch.tensor(sources[row]) for row in rows]
+        ids = nn.utils.rnn.pad_sequence(batch, batch_first=True, padding_value=pad)
+        hypotheses = executor.translate_batch({"input_ids": ids, "attention_mask": (ids != pad).long()})
+        for row, text in zip(rows, hypotheses, strict=True):
+            texts[row] = text
+    return texts
+
+
+def one_by_one(executor: Any, seed: HandWritten, source: list[int], end: int) -> str:
+    """A hypothesis in seed 000's way."""
+    tokens = translate_one(seed, source, executor.start_id, end)
+    return executor.tokenizers.target.decode(tokens, skip_special_tokens=True)
 
 
 if __name__ == "__main__":
