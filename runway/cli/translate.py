@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         for translation in translator.translate(
             texts, arguments.batch_size, on_too_long=arguments.on_too_long, places=places
         ):
-            sys.stdout.write(translation + "\n")
+            sys.stdout.write(" ".join(translation.splitlines()) + "\n")  # one line for each that was read
         sys.stdout.flush()
     return 0
 
@@ -105,8 +105,8 @@ def _is_read(word: str) -> bool:
     Raises:
         ConfigError: it is a folder, or looks like a file's path and is none.
     """
-    if word == STANDARD_INPUT:
-        return True
+    if word == STANDARD_INPUT or not word:
+        return bool(word)
     path = Path(word)
     try:
         is_folder, is_there = path.is_dir(), path.exists()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.executors.base_executor import BaseExecutor
@@ -166,24 +167,28 @@ class Seq2SeqExecutor(BaseExecutor):
         super().on_fit_start()
         self.generation.check(self.model)
         for callback in (*self.trainer.checkpoint_callbacks, *self.trainer.early_stopping_callbacks):
-            self._check_monitor(getattr(callback, "monitor", None), getattr(callback, "mode", None))
+            self._check_monitor(getattr(callback, "monitor", None), getattr(callback, "mode", None), type(callback))
         if self._raw_weights is not None:
             put_weights(self, self._raw_weights)
             self._raw_weights = None
 
-    def _check_monitor(self, monitor: str | None, mode: str | None) -> None:
+    def _check_monitor(self, monitor: str | None, mode: str | None, callback: type) -> None:
         if monitor not in SCORES:
             return
+        section = "model_checkpoint" if issubclass(callback, ModelCheckpoint) else "early_stopping"
+        where = f"train.{section}_callback_paras"
         if not self.generate_in_validation or not self._validation_pipeline()[0]:
             raise ConfigError(
                 f"the metric {monitor!r} is not computed in validations",
-                where="train",
+                where=f"{where}.monitor",
                 hint="set executor.init_kwargs.generate_in_validation=true, and eval.valid_eval_pipeline_config to "
                 "(import 'runway/translation_eval.libsonnet').validation()",
             )
         if mode != "max":
             raise ConfigError(
-                f"the best {monitor!r} is the highest, but `mode` is {mode!r}", where="train", hint="set mode: 'max'"
+                f"the best {monitor!r} is the highest, but `mode` is {mode!r}",
+                where=f"{where}.mode",
+                hint="set mode: 'max'",
             )
 
     def on_test_start(self) -> None:

@@ -192,7 +192,8 @@ def _check_validation(trainer: lightning.Trainer, monitor: str, where: str) -> N
         raise ConfigError(
             f"the metric {monitor!r} will never be logged, because there is nothing to validate on",
             where=where,
-            hint="give the data a validation split, or set `monitor` to null (and early stopping's, if there is one)",
+            hint="give the data a validation split (`dataset.split` in a config of runway/translation.libsonnet), or "
+            "set `monitor` to null (and early stopping's, if there is one)",
         )
 
 
@@ -285,6 +286,8 @@ def early_stopping_callback(
     if not given and (not patience or patience < 0):
         return None
     check_arguments(given, accepted_arguments(EarlyStopping), STOPPING_PLACE)
+    if "monitor" in given and given["monitor"] is None:  # nothing to watch, as for the checkpoints
+        return None
     watched = checkpoint.monitor if checkpoint and checkpoint.monitor else "val_loss"
     arguments: dict[str, Any] = {"monitor": watched}
     if checkpoint and given.get("monitor", watched) == checkpoint.monitor:

@@ -71,8 +71,8 @@ def load_tokenizer(
         kwargs["local_files_only"] = True  # what was downloaded before, without a minute of retries
     try:
         return cls.from_pretrained(name if on_hub else str(local), **kwargs)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
+    except (OSError, ValueError, TypeError) as error:  # TypeError: a folder without the files of a tokenizer
+        reason = str(error).strip().splitlines()[0][:200].rstrip(":")
         if kwargs.get("local_files_only"):
             reason = "it is neither a local path nor in the hub's cache, and the hub is not reachable"
         raise AssetError(

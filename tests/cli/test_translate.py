@@ -86,6 +86,13 @@ def test_translates_standard_input(tested, capsys, monkeypatch, words):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_an_empty_word_is_an_empty_text(tested, capsys):
+    assert main(["translate", str(tested.run), "", "ein hund"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0] == ""
+    assert len(lines) == 3
+
+
 def translated(capsys, tested, *words):
     assert main(["translate", str(tested.run), *map(str, words)]) == 0
     return capsys.readouterr().out.splitlines()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runway.config import Config, load_config
+from runway.errors import ConfigError
 from tests.config.test_demo_configs import assert_settings_fit, node
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ def test_overrides_reach_what_derives(path: Path) -> None:
     assert "fr" in config.experiment_name
     scratch = config.model_config.get("from_config_kwargs")
     assert not scratch or scratch.max_position_embeddings == 40
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dataset.max_token=64", "dataset has no max_token, only clean"),
+        ("dataset.rows=5", "dataset.rows must be an object"),
+        ("dataset.split=5", "dataset.split must be null"),
+    ],
+)
+def test_mistakes_in_the_dataset(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load("bible_de_en", override)
 
 
 def test_the_model_of_seed_000() -> None:

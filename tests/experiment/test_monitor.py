@@ -27,6 +27,7 @@ def test_a_metric_of_a_validation_that_will_not_be(tmp_path: Path, override: str
 
 
 def test_without_a_monitor_no_validation_is_needed(tmp_path: Path) -> None:
-    checkpoint = tiny(tmp_path, NO_VALIDATION).train().checkpoint
+    early_stopping = "train.early_stopping_callback_paras={monitor: null, patience: 2}"
+    checkpoint = tiny(tmp_path, NO_VALIDATION, early_stopping).train().checkpoint
     assert checkpoint is not None
     assert checkpoint.name == "last.ckpt"
