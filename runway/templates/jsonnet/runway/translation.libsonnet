@@ -127,12 +127,13 @@ local experiment = {
 
   // Which pairs, and what is done to them. The experiment's own section, as `tokenizer`.
   dataset: {
-    local unknown = std.setDiff(std.objectFields(self), dataset_keys),
+    local this = self,
+    local unknown = std.setDiff(std.objectFields(this), dataset_keys),
     assert unknown == [] : 'dataset has no %s, only %s; keys of your own go beside it' %
                            [unknown[0], std.join(', ', dataset_keys)],
-    local no_sections = [name for name in ['load', 'clean', 'filter', 'rows'] if !std.isObject($.dataset[name])],
+    local no_sections = [name for name in ['load', 'clean', 'filter', 'rows'] if !std.isObject(this[name])],
     assert no_sections == [] : 'dataset.%s must be an object { ... }' % no_sections[0],
-    assert $.dataset.split == null || std.isObject($.dataset.split) && std.objectHas($.dataset.split, 'transform_name') :
+    assert this.split == null || std.isObject(this.split) && std.objectHas(this.split, 'transform_name') :
            'dataset.split must be null, or { transform_name: ..., setup_kwargs: ... }',
 
     source_lang: error 'dataset.source_lang must name the language to translate from',
