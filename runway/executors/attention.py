@@ -72,11 +72,21 @@ def attend(
         )
     causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
     causal = bool(causal) and attention_mask is None and query.shape[2] > 1
+    plain = max(query.shape[2], key.shape[2]) <= LONGEST_PLAIN
+    if causal and (plain or position_bias is not None):
+        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
+        causal = False
+    mask = attention_mask if position_bias is None else _added(attention_mask, position_bias)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if max(query.shape[2], key.shape[2]) <= LONGEST_PLAIN:
-        found = _plain(query, key, value, attention_mask, position_bias, causal, dropout, scale)
+    if plain:
+        found = _formula(query * scale, key, value, mask, dropout)
     else:
-        found = _in_fp32(query, key, value, attention_mask, position_bias, causal, dropout, scale)
+        if mask is not None and mask.is_floating_point():
+            mask = mask.float()
+        wholes = (query.float(), key.float(), value.float())  # torch's kernel for fp32 keeps no matrix of scores
+        found = F.scaled_dot_product_attention(
+            *wholes, attn_mask=mask, dropout_p=dropout, scale=scale, is_causal=causal
+        ).to(query.dtype)
     return found.transpose(1, 2).contiguous(), None
 
 
@@ -89,54 +99,20 @@ def _is_ours(query: torch.Tensor, key: torch.Tensor, others: Mapping[str, Any]) 
     return key.shape[1] == query.shape[1] and (query.requires_grad or key.requires_grad)
 
 
-def _below_diagonal(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    return torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
+def _added(mask: torch.Tensor | None, bias: torch.Tensor) -> torch.Tensor:
+    """Mask and bias as one thing to add to the scores."""
+    if mask is None:
+        return bias
+    return bias.masked_fill(~mask, torch.finfo(bias.dtype).min) if mask.dtype == torch.bool else bias + mask
 
 
-def _plain(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    bias: torch.Tensor | None,
-    causal: bool,
-    dropout: float,
-    scale: float,
+def _formula(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, dropout: float
 ) -> torch.Tensor:
-    """The formula as it is written: ``[B, H, T, D]``."""
-    scores = torch.matmul(query * scale, key.transpose(2, 3))  # [B, H, T, S]
-    if bias is not None:
-        scores = scores + bias
-    if causal:
-        mask = _below_diagonal(query, key)
-    if mask is not None and mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    elif mask is not None:
-        scores = scores + mask
+    """Attention as it is written, with a scaled query: ``[B, H, T, D]``."""
+    scores = torch.matmul(query, key.transpose(2, 3))  # [B, H, T, S]
+    if mask is not None:
+        of_booleans = mask.dtype == torch.bool
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if of_booleans else scores + mask
     weights = F.dropout(scores.softmax(-1), dropout)
     return torch.matmul(weights.to(value.dtype), value)
-
-
-def _in_fp32(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    bias: torch.Tensor | None,
-    causal: bool,
-    dropout: float,
-    scale: float,
-) -> torch.Tensor:
-    """torch's kernel for fp32, which keeps no scores: ``[B, H, T, D]``."""
-    if mask is not None and mask.is_floating_point():
-        mask = mask.float()
-    if bias is not None:
-        mask = _below_diagonal(query, key) if causal else mask
-        bias, causal = bias.float(), False
-        if mask is not None:
-            bias = bias.masked_fill(~mask, torch.finfo(bias.dtype).min) if mask.dtype == torch.bool else bias + mask
-        mask = bias
-    found = F.scaled_dot_product_attention(
-        query.float(), key.float(), value.float(), attn_mask=mask, dropout_p=dropout, scale=scale, is_causal=causal
-    )
-    return found.to(query.dtype)

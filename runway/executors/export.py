@@ -16,13 +16,13 @@ from transformers.utils import logging as hf_logging
 
 from runway.transforms.base import HFDatasetTransform
 from runway.transforms.settings import accepted_settings
+from runway.transforms.text_pairs import SIDES
 
 if TYPE_CHECKING:
     from runway.executors.generation import Generation
     from runway.executors.seq2seq_model import Tokenizers
 
 SETTINGS_FILE = "translation.json"
-SIDES = ("source", "target")
 UNLIMITED_LENGTH = 256  # of generate() without runway, for a model whose positions set no limit
 # What decides which other settings of a GenerationConfig have an effect.
 _SWITCHES = ("num_beams", "do_sample", "use_cache", "return_dict_in_generate")

@@ -166,6 +166,9 @@ class Seq2SeqExecutor(BaseExecutor):
         """Find out what would fail after an epoch: decoding settings, a monitored score that nobody computes."""
         super().on_fit_start()
         self.generation.check(self.model)
+        loaders = self.dataloaders()
+        if loaders and not loaders.get("test_dataloaders"):
+            warning("there is no test split, so what is trained cannot be tested (`dataset.split` makes one)")
         for callback in (*self.trainer.checkpoint_callbacks, *self.trainer.early_stopping_callbacks):
             self._check_monitor(getattr(callback, "monitor", None), getattr(callback, "mode", None), type(callback))
         if self._raw_weights is not None:

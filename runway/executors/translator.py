@@ -13,13 +13,13 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from runway.errors import ConfigError, DataError, ExperimentError, did_you_mean
-from runway.executors.export import SETTINGS_FILE, SIDES, of_the_texts
+from runway.executors.export import SETTINGS_FILE, of_the_texts
 from runway.executors.generation import Generation
 from runway.executors.seq2seq_model import Tokenizers, max_positions
 from runway.log import warning
 from runway.transforms.encode_pairs import encode_texts, truncated_tokens
 from runway.transforms.settings import accepted_settings
-from runway.transforms.text_pairs import CleanPairs
+from runway.transforms.text_pairs import SIDES, SOURCE, CleanPairs
 
 POLICIES = ("error", "truncate")
 
@@ -132,7 +132,7 @@ class Translator:
         """The texts as those that the model has learnt from."""
         if self._cleaner is None:
             return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]
-        return self._cleaner.clean_texts(pa.chunked_array([pa.array(texts, pa.string())]), SIDES[0]).to_pylist()
+        return self._cleaner.clean_texts(pa.chunked_array([pa.array(texts, pa.string())]), SOURCE).to_pylist()
 
     def _fitted(self, ids: list[int], place: str, on_too_long: str) -> list[int]:
         """Token ids that the model has positions for."""

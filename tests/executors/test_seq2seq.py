@@ -312,6 +312,16 @@ def test_a_score_that_cannot_choose_the_checkpoint(tmp_path, init_kwargs, mode, 
         trainer(tmp_path, callbacks=[saving], enable_checkpointing=True).fit(executor)
 
 
+def test_a_missing_test_split_is_told_before_the_training(tmp_path, capsys):
+    executor = make(tmp_path)
+    trainer(tmp_path, max_steps=1).fit(executor)
+    assert "no test split" not in capsys.readouterr().err
+    executor = make(tmp_path)
+    del executor.dataloaders()["test_dataloaders"]
+    trainer(tmp_path, max_steps=1).fit(executor)
+    assert "there is no test split" in capsys.readouterr().err
+
+
 def test_several_dataloaders_to_train_on(tmp_path):
     executor = make(tmp_path)
     executor.train_dataloaders = executor.dataloaders()["train_dataloaders"] * 2
