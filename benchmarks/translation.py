@@ -40,8 +40,8 @@ from transformers import AutoModelForSeq2SeqLM  # noqa: E402
 
 from runway import DataPipeline, load_config  # noqa: E402
 from runway.executors import Seq2SeqExecutor, best_precision  # noqa: E402
-from runway.executors.generation import Generation  # noqa: E402
-from runway.executors.token_loss import PackedHead, packed_logits, smoothed_cross_entropy  # noqa: E402
+from runway.executors.seq2seq.generation import Generation  # noqa: E402
+from runway.executors.seq2seq.token_loss import PackedHead, packed_logits, smoothed_cross_entropy  # noqa: E402
 from runway.experiment.trainer import quiet_lightning  # noqa: E402
 from runway.log import set_quiet  # noqa: E402
 

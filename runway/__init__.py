@@ -24,7 +24,7 @@ _HOMES = {
     "DataPipeline": "runway.pipeline",
     "BaseExecutor": "runway.executors",
     "RunwayExperiment": "runway.experiment",
-    "last_run_path": "runway.experiment.runs",
+    "last_run_path": "runway.experiment.folders.runs",
     "RunwayError": "runway.errors",
 }
 __all__ = sorted([*_HOMES, "__version__"])
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from runway.errors import RunwayError
     from runway.executors import BaseExecutor
     from runway.experiment import RunwayExperiment
-    from runway.experiment.runs import last_run_path
+    from runway.experiment.folders.runs import last_run_path
     from runway.metrics import load_metric
     from runway.pipeline import DataPipeline
     from runway.recorder import EvalRecorder

@@ -9,7 +9,8 @@ import pytest
 
 from runway import registry
 from runway.errors import ConfigError, UserCodeError
-from runway.registry import Registry, find_project, import_user_module, user_traceback
+from runway.registry import Registry
+from runway.user_code import find_project, import_user_module, user_traceback
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,7 @@ def report(error: BaseException) -> int:
     if isinstance(error, MemoryError):
         _print_block(RunwayError("the memory is full", hint="a smaller batch size, or fewer rows at a time"))
         return FAILED
-    from runway.registry import user_traceback
+    from runway.user_code import user_traceback
 
     print(user_traceback(error), file=sys.stderr)
     unexpected = RunwayError(f"{type(error).__name__}: {error}", hint="run again with --debug for the whole traceback")

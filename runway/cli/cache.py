@@ -11,8 +11,8 @@ from pathlib import Path
 
 from runway.errors import ConfigError, StoreError
 from runway.log import human_bytes, human_seconds, table
-from runway.pipeline import housekeeping
-from runway.pipeline.store import Store
+from runway.pipeline.store import housekeeping
+from runway.pipeline.store.local import Store
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 

@@ -8,10 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-from runway import registry
+from runway import registry, user_code
+from runway.config.signatures import Setting, describe_settings, first_line
 from runway.errors import ConfigError, did_you_mean
 from runway.log import table
-from runway.transforms.settings import Setting, describe_settings, first_line
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,8 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _import_project(folder: str | None, kind: str) -> None:
     """The transforms or executors of the project that is stood in, or named."""
-    project = Path(folder) if folder else registry.find_project(Path.cwd() / "here")
-    registry.import_project_code(project, (kind,))
+    project = Path(folder) if folder else user_code.find_project(Path.cwd() / "here")
+    user_code.import_project_code(project, (kind,))
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runway.errors import ExperimentError
-from runway.experiment.runs import find_runs, last_run_path
+from runway.experiment.folders.runs import find_runs, last_run_path
 from runway.log import table
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from runway import log
 from runway.errors import ConfigError, RunwayError, raise_collected
-from runway.registry import import_project_code
+from runway.user_code import import_project_code
 
 if TYPE_CHECKING:
-    from runway.config.values import Config
+    from runway.config.config import Config
 
 DATA_CODE = ("data_ops",)
 ALL_CODE = ("data_ops", "models", "executors")

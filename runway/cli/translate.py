@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runway.errors import ConfigError, DataError, ExperimentError, did_you_mean
-from runway.experiment.runs import run_named
+from runway.experiment.folders.runs import run_named
 
 EXPORT_PATTERN = "test/*/export"
 EXPORT_HINT = "`runway test CONFIG` exports the best model of a Seq2SeqExecutor"
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     from transformers.utils.logging import disable_progress_bar
 
-    from runway.executors.translator import Translator
+    from runway.executors.seq2seq.translator import Translator
 
     disable_progress_bar()
     translator = Translator.load(folder, {} if arguments.beams is None else {"num_beams": arguments.beams})
@@ -177,7 +177,7 @@ def _opened(word: str) -> contextlib.AbstractContextManager[Any]:
         if sys.stdin is None:
             raise ConfigError("there is no standard input", where="`runway translate`")
         return contextlib.nullcontext(sys.stdin.buffer)
-    from runway.transforms.files import COMPRESSIONS
+    from runway.transforms.loading.data_files import COMPRESSIONS
 
     if Path(word).suffix not in COMPRESSIONS:
         return Path(word).open("rb")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "ABSENT": "runway.config.reads",
-    "Config": "runway.config.values",
+    "Config": "runway.config.config",
     "Reads": "runway.config.reads",
     "RecordedView": "runway.config.reads",
     "check_config": "runway.config.check",
@@ -24,10 +24,10 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from runway.config.check import check_config
+    from runway.config.config import Config
     from runway.config.load import load_config
     from runway.config.reads import ABSENT, Reads, RecordedView, lookup
     from runway.config.rendering import diff, render
-    from runway.config.values import Config
 
 
 def __getattr__(name: str) -> Any:

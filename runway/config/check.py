@@ -13,7 +13,7 @@ from runway.errors import ConfigError, did_you_mean
 from runway.log import shown
 
 if TYPE_CHECKING:
-    from runway.config.values import Config
+    from runway.config.config import Config
 
 Place = tuple[str | int, ...]
 UNKNOWN = "unknown key "

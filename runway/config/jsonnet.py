@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from runway.config.values import Config
+from runway.config.config import Config
 from runway.errors import ConfigError, did_you_mean
 from runway.log import shown
 

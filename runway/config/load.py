@@ -15,7 +15,7 @@ from runway.errors import ConfigError, RunwayError, raise_collected
 from runway.log import shown
 
 if TYPE_CHECKING:
-    from runway.config.values import Config
+    from runway.config.config import Config
 
 NOT_AN_OBJECT = "not an object: "
 UNDER_META = (
@@ -47,7 +47,7 @@ def load_config(
         ConfigError: one thing is wrong.
         ConfigErrors: several are, all of them listed.
     """
-    from runway.registry import find_project
+    from runway.user_code import find_project
 
     path = Path(path)
     _check_file(path)
@@ -65,7 +65,7 @@ def load_config(
     }
     vars(config).update(details)
     if parsed and not errors:
-        from runway.config.notes import notes_on
+        from runway.config.override_warnings import notes_on
 
         config.notes.extend(notes_on(config, parsed, loader.base(), loader.with_one))
     config.notes.extend(notes_on_keys(config, loader.importer.sources))

@@ -95,7 +95,7 @@ ADDED_AT_RUN_TIME = ("exp_version", "experiment_path", "train_dir", "test_dir")
 def _as_config(section: Mapping) -> Any:
     import copy
 
-    from runway.config.values import Config
+    from runway.config.config import Config
 
     return Config(copy.deepcopy(dict(section)))
 

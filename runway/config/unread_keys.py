@@ -17,7 +17,7 @@ from runway.config.schema import CONFIG
 from runway.log import shown
 
 if TYPE_CHECKING:
-    from runway.config.values import Config
+    from runway.config.config import Config
 
 CLOSE = 0.85
 LONG = 7  # shorter words that differ in more than one slip are other words

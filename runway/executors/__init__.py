@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "BaseExecutor": "runway.executors.base_executor",
-    "Seq2SeqExecutor": "runway.executors.seq2seq",
+    "Seq2SeqExecutor": "runway.executors.seq2seq.executor",
     "TextClassificationExecutor": "runway.executors.text_classification",
-    "StopOnNaN": "runway.executors.stop_on_nan",
+    "StopOnNaN": "runway.executors.callbacks.stop_on_nan",
     "best_precision": "runway.executors.precision",
-    "run_eval_pipeline": "runway.executors.evaluation",
+    "run_eval_pipeline": "runway.executors.eval_pipeline",
     "register_executor": "runway.registry",
 }
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from runway.executors.base_executor import BaseExecutor
-    from runway.executors.evaluation import run_eval_pipeline
+    from runway.executors.callbacks.stop_on_nan import StopOnNaN
+    from runway.executors.eval_pipeline import run_eval_pipeline
     from runway.executors.precision import best_precision
-    from runway.executors.seq2seq import Seq2SeqExecutor
-    from runway.executors.stop_on_nan import StopOnNaN
+    from runway.executors.seq2seq.executor import Seq2SeqExecutor
     from runway.executors.text_classification import TextClassificationExecutor
     from runway.registry import register_executor
 

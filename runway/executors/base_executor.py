@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from runway.assets import assets_cache
-from runway.config.values import Config
+from runway.config.config import Config
 from runway.errors import ConfigError, DataError, did_you_mean
-from runway.executors.evaluation import check_eval_pipeline, run_eval_pipeline, scalar_stats
+from runway.executors.callbacks.stop_on_nan import StopOnNaN
+from runway.executors.eval_pipeline import check_eval_pipeline, run_eval_pipeline, scalar_stats
 from runway.executors.optimizers import build_optimizer, build_scheduler
 from runway.executors.precision import clips_plainly, scales_gradients
 from runway.executors.pretrained import loading_a_model, resolve_source
 from runway.executors.row_order import RowOrder
-from runway.executors.stop_on_nan import StopOnNaN
 from runway.recorder import EvalRecorder
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class BaseExecutor(lightning.LightningModule):
     def tokenizer(self) -> Any:
         """The tokenizer of ``tokenizer_config``, or the one that was given."""
         if self._tokenizer is None:
-            from runway.transforms.tokenize import load_tokenizer
+            from runway.transforms.text.tokenize import load_tokenizer
 
             tokenizer_config = self.global_config.get("tokenizer_config")
             if not tokenizer_config:
@@ -232,7 +232,7 @@ class BaseExecutor(lightning.LightningModule):
         if isinstance(data, Mapping) and any(str(name).endswith("_dataloaders") for name in data):
             return data
         if isinstance(data, Mapping) and data and all(hasattr(split, "column_names") for split in data.values()):
-            from runway.transforms.dataloaders import MakeDataloaders
+            from runway.transforms.batching.dataloaders import MakeDataloaders
 
             maker = MakeDataloaders(name=self.use_data_node, global_config=self.global_config, project=self.project_dir)
             maker.setup()

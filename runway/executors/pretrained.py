@@ -15,7 +15,7 @@ from runway.errors import AssetError, ConfigError
 from runway.log import info
 
 if TYPE_CHECKING:
-    from runway.config.values import Config
+    from runway.config.config import Config
 
 PLACE = "model_config.from_pretrained_kwargs"
 

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch.utils.data import DistributedSampler
 
 from runway.log import warning
-from runway.transforms.sampler import LengthBucketSampler
+from runway.transforms.batching.length_buckets import LengthBucketSampler
 
 if TYPE_CHECKING:
     from runway.recorder import EvalRecorder

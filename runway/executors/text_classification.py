@@ -17,7 +17,7 @@ from runway.registry import register_executor
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runway.config.values import Config
+    from runway.config.config import Config
     from runway.pipeline import DataPipeline
     from runway.recorder import EvalRecorder
 

@@ -13,17 +13,17 @@ _HOMES = {
     "TrainResult": "runway.experiment.results",
     "TestResult": "runway.experiment.results",
     "EvalResult": "runway.experiment.results",
-    "ExperimentFolder": "runway.experiment.run_folder",
-    "RunFolder": "runway.experiment.run_folder",
-    "Interrupted": "runway.experiment.interruption",
+    "ExperimentFolder": "runway.experiment.folders.run_folder",
+    "RunFolder": "runway.experiment.folders.run_folder",
+    "Interrupted": "runway.experiment.callbacks.interruption",
 }
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
+    from runway.experiment.callbacks.interruption import Interrupted
     from runway.experiment.experiment import RunwayExperiment
-    from runway.experiment.interruption import Interrupted
+    from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder
     from runway.experiment.results import EvalResult, TestResult, TrainResult
-    from runway.experiment.run_folder import ExperimentFolder, RunFolder
 
 
 def __getattr__(name: str) -> Any:

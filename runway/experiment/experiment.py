@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from runway.config import Config
 from runway.errors import ConfigError, ExperimentError
 from runway.experiment import ranks
+from runway.experiment.folders.reset import recover
+from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder, folder_name, write_json
+from runway.experiment.folders.runs import note_run
 from runway.experiment.provenance import Provenance, data_keys
-from runway.experiment.reset import recover
 from runway.experiment.results import EvalResult, TestResult, TrainResult
-from runway.experiment.run_folder import ExperimentFolder, RunFolder, folder_name, write_json
-from runway.experiment.runs import note_run
 from runway.log import add_file, close_files, info, set_quiet, shown, table, to_files
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class RunwayExperiment:
 
     def evaluate(self, recorder: EvalRecorder, folder: Path) -> tuple[dict[str, Any], EvalRecorder]:
         """Run the test's evaluation pipeline and write ``metrics.json``."""
-        from runway.executors.evaluation import run_eval_pipeline
+        from runway.executors.eval_pipeline import run_eval_pipeline
 
         pipeline_config = self._test_pipeline()
         if pipeline_config:
@@ -238,7 +238,7 @@ class RunwayExperiment:
 
     def check_evaluation(self) -> None:
         """Find out before a test whether its evaluation can run."""
-        from runway.executors.evaluation import check_eval_pipeline
+        from runway.executors.eval_pipeline import check_eval_pipeline
 
         if self._test_pipeline():
             check_eval_pipeline(
@@ -326,7 +326,7 @@ class RunwayExperiment:
         )
 
     def _import_user_code(self, kinds: Sequence[str]) -> None:
-        from runway.registry import import_project_code
+        from runway.user_code import import_project_code
 
         import_project_code(self.project, kinds, self.meta.get("user_modules") or ())
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from runway.errors import ConfigError, did_you_mean
-from runway.experiment.run_folder import read_json, write_json
+from runway.experiment.folders.run_folder import read_json, write_json
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger

@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from runway.experiment.run_folder import read_json, write_json
+from runway.experiment.folders.run_folder import read_json, write_json
 
 SECONDS_BETWEEN_WRITES = 5.0
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from runway.experiment.folders.run_folder import read_json, write_json, write_text
 from runway.experiment.ranks import rank
-from runway.experiment.run_folder import read_json, write_json, write_text
 
 FILE = "provenance.json"
 DIFF_FILE = "git_diff.patch"

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from runway.errors import ExperimentError
-from runway.experiment.run_folder import write_text
+from runway.experiment.folders.run_folder import write_text
 
 VARIABLE = "RUNWAY_RUN_FOLDER"
 _WAIT_SECONDS = 600.0

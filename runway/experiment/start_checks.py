@@ -11,12 +11,12 @@ import lightning
 from runway.config.overrides import format_path
 from runway.config.reads import ABSENT
 from runway.config.rendering import differences
+from runway.config.signatures import accepted_settings, wrong_values
 from runway.errors import ConfigError, ExperimentError, raise_collected
 from runway.executors.base_executor import BaseExecutor
 from runway.executors.optimizers import check_optimizer_config
-from runway.experiment.run_folder import RunFolder, as_json, read_json
+from runway.experiment.folders.run_folder import RunFolder, as_json, read_json
 from runway.log import warning
-from runway.transforms.settings import accepted_settings, wrong_values
 
 SHOWN_CHANGES = 5
 

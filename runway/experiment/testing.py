@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.executors.evaluation import scalar_stats
-from runway.experiment.checkpoints import (
+from runway.executors.eval_pipeline import scalar_stats
+from runway.experiment.callbacks.progress import test_progress_callbacks
+from runway.experiment.experiment import TEST_RECORDER
+from runway.experiment.folders.checkpoints import (
     choose_checkpoint,
     is_misfit,
     load_weights,
@@ -16,11 +18,9 @@ from runway.experiment.checkpoints import (
     trusting_own_classes,
     weights_file,
 )
-from runway.experiment.experiment import TEST_RECORDER
+from runway.experiment.folders.run_folder import RunFolder, write_json
 from runway.experiment.loggers import LoggerPlace, build_loggers, check_loggers, finish_loggers
-from runway.experiment.progress import test_progress_callbacks
 from runway.experiment.results import TestResult
-from runway.experiment.run_folder import RunFolder, write_json
 from runway.experiment.start_checks import check_settings, check_step
 from runway.experiment.trainer import QUIET, build_trainer, check_trainer, quiet_lightning
 from runway.log import info

@@ -16,8 +16,12 @@ from runway.errors import ConfigError, ExperimentError
 from runway.executors.artifacts import data_statistics, save_tokenizer
 from runway.executors.base_executor import BaseExecutor
 from runway.experiment import ranks
-from runway.experiment.callbacks import FirstStep, checkpoint_callback, early_stopping_callback
-from runway.experiment.checkpoints import (
+from runway.experiment.callbacks.checkpointing import FirstStep, checkpoint_callback, early_stopping_callback
+from runway.experiment.callbacks.interruption import Interrupted, StopRequest
+from runway.experiment.callbacks.progress import progress_callbacks
+from runway.experiment.callbacks.resume import ResumePoint
+from runway.experiment.callbacks.stopping import Stopped, StopWhenAsked
+from runway.experiment.folders.checkpoints import (
     best_checkpoint,
     is_misfit,
     last_checkpoint,
@@ -27,15 +31,11 @@ from runway.experiment.checkpoints import (
     trusting_own_classes,
     weights_file,
 )
-from runway.experiment.interruption import Interrupted, StopRequest
+from runway.experiment.folders.reset import Reset
+from runway.experiment.folders.run_folder import RunFolder, write_json, write_text
 from runway.experiment.loggers import LoggerPlace, build_loggers, check_loggers, finish_loggers
-from runway.experiment.progress import progress_callbacks
-from runway.experiment.reset import Reset
 from runway.experiment.results import TrainResult
-from runway.experiment.resume import ResumePoint
-from runway.experiment.run_folder import RunFolder, write_json, write_text
 from runway.experiment.start_checks import check_training, warn_of_changes
-from runway.experiment.stopping import Stopped, StopWhenAsked
 from runway.experiment.trainer import QUIET, build_trainer, check_trainer, quiet_lightning
 from runway.log import info, shown, warning
 

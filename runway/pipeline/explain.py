@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runway.pipeline.code import code_of
+from runway.pipeline.keys.code import code_of
 
 if TYPE_CHECKING:
     from runway.pipeline.plan import Plan, Step

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from runway import registry
 from runway.config.check import check_pipeline
+from runway.config.config import Config
 from runway.config.reads import lookup
 from runway.config.schema import EVAL
-from runway.config.values import Config
+from runway.config.signatures import Accepted, accepted_settings, wrong_values
 from runway.errors import ConfigError, RunwayError, did_you_mean, raise_collected
 from runway.transforms.base import BaseTransform
-from runway.transforms.settings import Accepted, accepted_settings, wrong_values
 
 
 class Node(NamedTuple):

@@ -6,7 +6,7 @@ import copy
 import sys
 from typing import Any
 
-from runway.pipeline.origin import is_local
+from runway.pipeline.keys.origin import is_local
 
 PLAIN = (type(None), str, int, float, bool, bytes)
 

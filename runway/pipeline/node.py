@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from runway.config.reads import Reads, RecordedView
 from runway.errors import RunwayError
 from runway.log import info, warning
-from runway.pipeline.code import code_of
 from runway.pipeline.isolation import fork
-from runway.registry import user_traceback
+from runway.pipeline.keys.code import code_of
+from runway.user_code import user_traceback
 
 if TYPE_CHECKING:
     from runway.pipeline.graph import Node

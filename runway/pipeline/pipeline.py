@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runway.config.values import Config
+from runway.config.config import Config
 from runway.errors import ConfigError
 from runway.log import info
 from runway.pipeline.graph import Graph
 from runway.pipeline.isolation import fork
 from runway.pipeline.plan import CACHED, Plan
-from runway.pipeline.remote import RemoteStore, is_url
-from runway.pipeline.runners import SerialRunner
-from runway.pipeline.store import DamagedEntry, Store
-from runway.registry import import_project_code
+from runway.pipeline.runners.serial import SerialRunner
+from runway.pipeline.store.local import DamagedEntry, Store
+from runway.pipeline.store.remote import RemoteStore, is_url
+from runway.user_code import import_project_code
 
 DEFAULT_CACHE = "cache"
 MOST_REPAIRS = 5

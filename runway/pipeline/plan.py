@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.log import info
-from runway.pipeline.code import code_of
 from runway.pipeline.explain import explain
-from runway.pipeline.fingerprint import Unfingerprintable, combine, digest
-from runway.pipeline.origin import package_versions
-from runway.pipeline.tracked import KnownFiles, ReadSet, states
+from runway.pipeline.keys.code import code_of
+from runway.pipeline.keys.fingerprint import Unfingerprintable, combine, digest
+from runway.pipeline.keys.origin import package_versions
+from runway.pipeline.keys.tracked import KnownFiles, ReadSet, states
 
 if TYPE_CHECKING:
     from runway.pipeline.graph import Graph, Node
-    from runway.pipeline.store import Entry, Store
+    from runway.pipeline.store.local import Entry, Store
 
 ENCODING = "1"
 """Part of every key: raise it when keys are made differently, and nothing old is taken for new."""

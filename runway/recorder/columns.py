@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from runway.recorder.arrow import MIXED, PLAIN, common_type, convert, encode, has_wide_ints, python_values
+from runway.recorder.encoding import MIXED, PLAIN, common_type, convert, encode, has_wide_ints, python_values
 from runway.recorder.pieces import InMemory, Piece, SpillFile, nulls
 
 Form = tuple[str, pa.DataType]

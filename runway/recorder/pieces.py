@@ -12,7 +12,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from runway.errors import DataError
-from runway.recorder.arrow import PLAIN
+from runway.recorder.encoding import PLAIN
 
 
 class Source(Protocol):
@@ -32,7 +32,7 @@ class Piece:
 
     Attributes:
         rows: how many.
-        kind: plain, mixed or image, see ``runway.recorder.arrow``.
+        kind: plain, mixed or image, see ``runway.recorder.encoding``.
         type: the Arrow type.
         wide: whether it holds an integer that a float64 does not hold exactly.
         nbytes: its size in memory.

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from runway.errors import DataError, did_you_mean
 from runway.log import info
-from runway.recorder import files, views
+from runway.recorder import save_and_load as files
+from runway.recorder import views
 from runway.recorder.digest import digest
-from runway.recorder.formats import Samples, read_parquet, write_parquet
+from runway.recorder.file_formats import Samples, read_parquet, write_parquet
 from runway.recorder.plain import plain
 from runway.recorder.samples import SampleLog, check_dict
 from runway.recorder.table import SampleTable

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from runway.errors import DataError, did_you_mean
 from runway.log import human_bytes, warning
-from runway.recorder.arrow import IMAGE, MIXED, PLAIN, encode_array, take_values
 from runway.recorder.columns import Column, Form, pieces_of
+from runway.recorder.encoding import IMAGE, MIXED, PLAIN, encode_array, take_values
 from runway.recorder.pieces import Piece, SpillFile
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from runway.errors import DataError, did_you_mean
-from runway.recorder.arrow import IMAGE, PLAIN
-from runway.recorder.formats import Samples, write_csv
+from runway.recorder.encoding import IMAGE, PLAIN
+from runway.recorder.file_formats import Samples, write_csv
 
 if TYPE_CHECKING:
     import datasets

@@ -61,7 +61,7 @@ class MakeImdbDataloaders(BaseTransform):
         }
 
     def _make_dataloader(self, dataset, settings, shuffle=False):
-        from runway.transforms.dataloaders import make_dataloader
+        from runway.transforms.batching.dataloaders import make_dataloader
 
         # Its sampler puts reviews of similar length into one batch, so that little of a batch is padding.
         return make_dataloader(

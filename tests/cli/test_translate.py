@@ -19,8 +19,8 @@ from runway import EvalRecorder, RunwayExperiment
 from runway.cli import main
 from runway.cli.translate import find_export
 from runway.errors import ExperimentError
-from runway.executors.translator import Translator
-from runway.experiment.runs import run_named
+from runway.executors.seq2seq.translator import Translator
+from runway.experiment.folders.runs import run_named
 from tests.executors.tiny_translation import translation_config
 
 EVAL = {

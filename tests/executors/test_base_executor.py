@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from runway import EvalRecorder
 from runway.errors import ConfigError, DataError, RunFailed
 from runway.executors.base_executor import BaseExecutor
-from runway.executors.stop_on_nan import NonFiniteLossError, StopOnNaN
+from runway.executors.callbacks.stop_on_nan import NonFiniteLossError, StopOnNaN
 from tests.executors.tiny import ACCURACY_PIPELINE, BERT, MakeTinyLoaders, TokenRows, build, tiny_config, trainer
 
 

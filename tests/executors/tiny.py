@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from runway.config.values import Config
+from runway.config.config import Config
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
 

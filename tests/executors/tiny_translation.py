@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from runway.config.values import Config
+from runway.config.config import Config
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
 

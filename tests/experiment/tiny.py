@@ -17,7 +17,7 @@ from runway.registry import register_executor, register_transform_functor
 from runway.transforms.base import BaseTransform
 
 if TYPE_CHECKING:
-    from runway.config.values import Config
+    from runway.config.config import Config
 
 torch.set_num_threads(1)
 ROWS, BATCH = 20, 2

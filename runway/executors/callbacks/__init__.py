@@ -1,0 +1,1 @@
+"""What an executor brings along to its training: averaged weights, a stop at the first loss that is not a number."""

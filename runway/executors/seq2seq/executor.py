@@ -1,0 +1,376 @@
+"""Seq2SeqExecutor: any encoder-decoder of transformers, pretrained or from scratch, from pairs of texts to BLEU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from runway.errors import ConfigError, DataError, did_you_mean
+from runway.executors.base_executor import BaseExecutor
+from runway.executors.callbacks.weight_averaging import RAW_KEY, AverageLastWeights, put_weights
+from runway.executors.seq2seq.export import export_translator
+from runway.executors.seq2seq.generation import Generation
+from runway.executors.seq2seq.model import Tokenizers, make_model, max_positions
+from runway.executors.seq2seq.token_loss import (
+    IGNORE_INDEX,
+    PackedHead,
+    packed_logits,
+    rounded,
+    smoothed_cross_entropy,
+    token_losses,
+)
+from runway.log import info, warning
+from runway.registry import register_executor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import lightning
+
+    from runway.config.config import Config
+    from runway.pipeline import DataPipeline
+    from runway.recorder import EvalRecorder
+
+SPLITS = {"train": "train", "sanity_check": "validation", "validate": "validation", "test": "test"}
+EXPORT_FOLDER = "export"
+SCORES = ("sacrebleu", "chrf")
+
+
+@register_executor
+class Seq2SeqExecutor(BaseExecutor):
+    """Train an encoder-decoder on pairs of texts, and translate with it.
+
+    Batches hold ``input_ids [B, S]``, ``attention_mask [B, S]``, ``labels [B, T]`` (padded with -100), and where
+    the texts are to be recorded as they were, ``source`` and ``target``, lists of text. Logged: ``train_loss``
+    (with label smoothing), ``val_loss`` and ``val_perplexity``, ``test_loss`` and ``test_perplexity`` (without;
+    means over tokens, exact over batches). Recorded for each pair: ``source``, ``reference``, ``hypothesis``
+    (where it was decoded), ``loss`` (mean over its tokens), ``target_tokens``.
+
+    A test leaves the model in ``export`` of its folder, as ``save_pretrained`` writes it; ``runway translate``
+    uses that.
+
+    Args:
+        data_pipeline_config: the config's ``data_pipeline``.
+        model_config: ``from_pretrained_kwargs``, or ``from_config_kwargs`` for a model from scratch, whose sizes
+            of vocabulary and special tokens follow from the tokenizer; ``train_from_scratch: true`` takes a
+            pretrained model's architecture only.
+        mode: ``train``, ``test`` or ``eval``.
+        train_config: the config's ``train``.
+        test_config: the config's ``test``.
+        log_file_path: the run's log file.
+        use_data_node: the node that gives the dataloaders, or the encoded DatasetDict to make them of.
+        tokenizer: the tokenizer, or ``{source: …, target: …}``; by default the one of ``tokenizer_config``.
+        global_config: the whole config.
+        data_pipeline: a pipeline that is there already.
+        tokenizer_node: the node that gives the tokenizer (TrainTokenizer), instead of ``tokenizer_config``.
+        label_smoothing: the part of the target's probability that is spread over the vocabulary, in training.
+        generate_params: how to decode: what transformers' GenerationConfig takes (``num_beams``, ``length_penalty``),
+            and ``max_len_a``, ``max_len_b``: see ``Generation``.
+        generate_in_validation: decode in validations too, which costs time and allows ``monitor: 'sacrebleu'``.
+        average_last: average weights in validation, checkpoints and test: of so many last validations, or
+            ``{count, every_n_steps}``; see ``AverageLastWeights``.
+        export: whether a test saves the model for use.
+        **kwargs: none is taken; a name that is not known is an error.
+    """
+
+    lora_task_type = "SEQ_2_SEQ_LM"
+
+    def __init__(
+        self,
+        data_pipeline_config: Mapping[str, Any] | None,
+        model_config: Mapping[str, Any] | None,
+        mode: str,
+        train_config: Mapping[str, Any] | None = None,
+        test_config: Mapping[str, Any] | None = None,
+        log_file_path: str | Path | None = None,
+        use_data_node: str | None = None,
+        tokenizer: Any = None,
+        global_config: Mapping[str, Any] | None = None,
+        data_pipeline: DataPipeline | None = None,
+        tokenizer_node: str | None = None,
+        label_smoothing: float = 0.0,
+        generate_params: Mapping[str, Any] | None = None,
+        generate_in_validation: bool = False,
+        average_last: int | Mapping[str, int] | None = None,
+        export: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(label_smoothing, bool) or not 0 <= label_smoothing < 1:
+            raise ConfigError(
+                f"`label_smoothing` must be from 0 to below 1, but is {label_smoothing!r} instead",
+                where="executor.init_kwargs.label_smoothing",
+            )
+        self.tokenizer_node = tokenizer_node
+        self.label_smoothing = float(label_smoothing)
+        self.generate_params = dict(generate_params or {})
+        self.generate_in_validation = generate_in_validation
+        self.average_last = average_last
+        self.export = export
+        self._raw_weights: dict[str, torch.Tensor] | None = None
+        super().__init__(
+            data_pipeline_config,
+            model_config,
+            mode,
+            train_config=train_config,
+            test_config=test_config,
+            log_file_path=log_file_path,
+            use_data_node=use_data_node,
+            tokenizer=tokenizer,
+            global_config=global_config,
+            data_pipeline=data_pipeline,
+            **kwargs,
+        )
+        self.head = PackedHead(self.model)
+        if average_last is not None:
+            AverageLastWeights.of(average_last)  # a mistake in it shows now
+
+    def _init_model(self, model_config: Config) -> None:
+        """Load or make the model in the tokenizers' sizes."""
+        self.tokenizers = self._find_tokenizers()
+        self.model = make_model(model_config, self.tokenizers)
+        self.positions = max_positions(self.model)
+        self.generation = Generation(
+            self.generate_params,
+            self.model.generation_config,
+            positions=self.positions,
+            where="executor.init_kwargs.generate_params",
+        )
+        config = self.model.config
+        pad, start = config.pad_token_id, config.decoder_start_token_id
+        self.pad_id: int = self.tokenizers.target.pad_token_id if pad is None else pad
+        self.start_id: int = self.pad_id if start is None else start
+
+    def _find_tokenizers(self) -> Tokenizers:
+        where = "executor.init_kwargs.tokenizer_node"
+        if self.tokenizer_node is None or self._tokenizer is not None:
+            return Tokenizers.of(self.tokenizer, "tokenizer_config")
+        nodes = list((self.data_pipeline_config.get("transforms") or {}) if self.dp is not None else {})
+        if self.tokenizer_node not in nodes:
+            raise ConfigError(
+                f"the data pipeline has no node {self.tokenizer_node!r} that gives a tokenizer",
+                where=where,
+                hint=did_you_mean(self.tokenizer_node, nodes, listing=20),
+            )
+        assert self.dp is not None
+        found = self.dp.get_data([self.tokenizer_node], explode=True)
+        tokenizers = Tokenizers.of(found, f"{where}={self.tokenizer_node!r}")
+        self._tokenizer = tokenizers.target
+        return tokenizers
+
+    def on_fit_start(self) -> None:
+        """Find out what would fail after an epoch: decoding settings, a monitored score that nobody computes."""
+        super().on_fit_start()
+        self.generation.check(self.model)
+        loaders = self.dataloaders()
+        if loaders and not loaders.get("test_dataloaders"):
+            warning("there is no test split, so what is trained cannot be tested (`dataset.split` makes one)")
+        for callback in (*self.trainer.checkpoint_callbacks, *self.trainer.early_stopping_callbacks):
+            self._check_monitor(getattr(callback, "monitor", None), getattr(callback, "mode", None), type(callback))
+        if self._raw_weights is not None:
+            put_weights(self, self._raw_weights)
+            self._raw_weights = None
+
+    def _check_monitor(self, monitor: str | None, mode: str | None, callback: type) -> None:
+        if monitor not in SCORES:
+            return
+        section = "model_checkpoint" if issubclass(callback, ModelCheckpoint) else "early_stopping"
+        where = f"train.{section}_callback_paras"
+        if not self.generate_in_validation or not self._validation_pipeline()[0]:
+            raise ConfigError(
+                f"the metric {monitor!r} is not computed in validations",
+                where=f"{where}.monitor",
+                hint="set executor.init_kwargs.generate_in_validation=true, and eval.valid_eval_pipeline_config to "
+                "(import 'runway/translation_eval.libsonnet').validation()",
+            )
+        if mode != "max":
+            raise ConfigError(
+                f"the best {monitor!r} is the highest, but `mode` is {mode!r}",
+                where=f"{where}.mode",
+                hint="set mode: 'max'",
+            )
+
+    def on_test_start(self) -> None:
+        """Find out whether the decoding settings work, before anything is decoded."""
+        self.generation.check(self.model)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Where a training goes on without averaging: from the weights as trained, not from their mean."""
+        super().on_load_checkpoint(checkpoint)
+        trains = self._trainer is not None and self.trainer.state.fn == "fit"
+        self._raw_weights = checkpoint.get(RAW_KEY) if trains and self.average_last is None else None
+
+    # One batch
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Check the batch and make the decoder's side of it while it is on the CPU: on a GPU that would wait."""
+        return self._complete(batch)
+
+    def _complete(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The batch with ``decoder_input_ids [B, T]``, ``positions [M]`` that count, and ``targets [N]``."""
+        if isinstance(batch, list | tuple):
+            raise ConfigError(
+                f"a training takes one dataloader, but there are {len(batch)}",
+                where=f"{self.use_data_node}",
+                hint="put the splits together before (ConcatenateDatasets), and make one loader of them",
+            )
+        if "positions" in batch:
+            return dict(batch)
+        self._check_batch(batch)
+        input_ids, labels = batch["input_ids"], batch["labels"]
+        counts = labels != IGNORE_INDEX
+        shifted = labels.new_full(labels.shape, self.pad_id)
+        shifted[:, 0] = self.start_id
+        shifted[:, 1:] = labels[:, :-1].masked_fill(~counts[:, :-1], self.pad_id)
+        positions = counts.flatten().nonzero().squeeze(1)
+        mask = batch.get("attention_mask")
+        return {
+            **batch,
+            "attention_mask": (input_ids != self.tokenizers.source.pad_token_id).long() if mask is None else mask,
+            "decoder_input_ids": shifted,
+            "positions": rounded(positions),
+            "targets": labels.flatten()[positions],
+        }
+
+    def _check_batch(self, batch: Mapping[str, Any]) -> None:
+        stage = self.trainer.state.stage if self._trainer is not None else None
+        split = SPLITS.get(getattr(stage, "value", ""), "")
+        where = f"the {split} split of {self.use_data_node!r}"
+        for name in ("input_ids", "labels"):
+            if name not in batch:
+                raise DataError(
+                    f"the batches have no {name!r} (they have: {', '.join(map(str, batch))})",
+                    where=where,
+                    hint="encode the pairs before (EncodePairs gives `input_ids` and `labels`)",
+                )
+        if batch["labels"].ndim != 2:
+            raise DataError(
+                f"the labels must be token ids [B, T], but have the shape {tuple(batch['labels'].shape)} instead",
+                where=where,
+            )
+        if self.positions is None:
+            return
+        for side, name, nothing in (("source", "input_ids", None), ("target", "labels", IGNORE_INDEX)):
+            ids = batch[name]
+            if ids.shape[1] <= self.positions:
+                continue
+            mask = batch.get("attention_mask") if nothing is None else ids != nothing
+            lengths = (mask if mask is not None else ids != self.tokenizers.source.pad_token_id).sum(1)
+            row = int(lengths.argmax())
+            longest = int(lengths[row])
+            if longest <= self.positions:
+                raise DataError(
+                    f"the batch is padded to {ids.shape[1]} tokens, but the model has {self.positions} positions",
+                    where=where,
+                    hint="pad to a smaller multiple (pad_to_multiple_of of the dataloaders)",
+                )
+            index = batch.get("index")
+            raise DataError(
+                f"a {side} of {longest} tokens is longer than the model's {self.positions} positions",
+                where=where + (f", row {int(index[row])}" if index is not None else ""),
+                hint="drop or cut long pairs when they are encoded (max_length of EncodePairs), or give the model "
+                "more (max_position_embeddings)",
+            )
+
+    def forward(self, batch: Mapping[str, Any]) -> torch.Tensor:
+        """The logits ``[M, V]`` at the target positions that count, in the order of ``labels``; see ``rounded``."""
+        batch = self._complete(batch)
+        return packed_logits(
+            self.model,
+            self.head,
+            batch["positions"],
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            decoder_input_ids=batch["decoder_input_ids"],
+            use_cache=False,
+        )
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> torch.Tensor:
+        """The mean cross-entropy of the batch's target tokens, with label smoothing."""
+        batch = self._complete(batch)
+        loss = smoothed_cross_entropy(self(batch), batch["targets"], self.label_smoothing)
+        tokens = max(len(batch["targets"]), 1)
+        self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=tokens)
+        return loss
+
+    def validation_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Teacher-forced losses, and hypotheses where they are asked for; record every pair."""
+        self._evaluate_batch(batch, self.valid_eval_recorder, decode=self.generate_in_validation)
+
+    def test_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Teacher-forced losses and hypotheses; record every pair."""
+        self._evaluate_batch(batch, self.test_eval_recorder, decode=True)
+
+    def _evaluate_batch(self, batch: Mapping[str, Any], recorder: EvalRecorder, *, decode: bool) -> None:
+        batch = self._complete(batch)
+        labels = batch["labels"]
+        losses = token_losses(self(batch), batch["targets"]).double()  # [N]
+        rows = batch["positions"][: len(losses)] // labels.shape[1]  # [N]: whose token it is
+        sums = losses.new_zeros(len(labels)).index_add_(0, rows, losses)  # [B]
+        counts = torch.bincount(rows, minlength=len(labels))  # [B]
+        columns = {
+            "source": self._texts(batch, "source"),
+            "reference": self._texts(batch, "target"),
+            "loss": (sums / counts.clamp_min(1)).tolist(),
+            "target_tokens": counts.tolist(),
+        }
+        if decode:
+            columns["hypothesis"] = self.translate_batch(batch)
+        recorder.log_sample_dict_batch(columns)
+
+    def translate_batch(self, batch: Mapping[str, Any]) -> list[str]:
+        """Hypotheses for a batch of ``input_ids`` and ``attention_mask``, one text each."""
+        tokens = self.generation(self.model, batch["input_ids"], batch["attention_mask"])  # [B, T]
+        return self.tokenizers.target.batch_decode(tokens.tolist(), skip_special_tokens=True)
+
+    def _texts(self, batch: Mapping[str, Any], side: str) -> Sequence[str]:
+        """The texts of one side: as they came with the batch, else of the tokens."""
+        if side in batch:
+            return list(batch[side])
+        ids = batch["input_ids"] if side == "source" else batch["labels"]
+        tokenizer = self.tokenizers.source if side == "source" else self.tokenizers.target
+        ids = ids.masked_fill(ids == IGNORE_INDEX, tokenizer.pad_token_id)
+        return tokenizer.batch_decode(ids.tolist(), skip_special_tokens=True)
+
+    # Around the steps
+
+    def recorded_metrics(self, prefix: str, recorder: EvalRecorder) -> dict[str, float]:
+        """Loss and perplexity over all target tokens: the same whatever the batches and the number of ranks."""
+        if "loss" not in recorder or "target_tokens" not in recorder:
+            return {}
+        losses, tokens = (np.asarray(recorder.get_sample_logs_column(name)) for name in ("loss", "target_tokens"))
+        mean = float(losses @ tokens / tokens.sum()) if tokens.sum() else math.nan
+        return {f"{prefix}_loss": mean, f"{prefix}_perplexity": math.exp(mean) if mean < 700 else math.inf}
+
+    def on_test_end(self) -> None:
+        """Export the tested model, where the test has a folder of its own."""
+        if self.export and self.mode == "test" and self.recorders_dir is not None and self.trainer.is_global_zero:
+            self._export(self.recorders_dir / EXPORT_FOLDER)
+
+    def _export(self, folder: Path) -> None:
+        prefix = (self._node_settings("EncodePairs") or {}).get("source_prefix") or ""
+        cleaning = self._node_settings("CleanPairs")
+        try:
+            export_translator(folder, self.model, self.tokenizers, self.generation, prefix, cleaning)
+        except (OSError, RuntimeError, ValueError) as error:  # what was tested must not be lost for it
+            warning(f"the model could not be exported to {folder}: {error}")
+        else:
+            info(f"exported: {folder}")
+
+    def _node_settings(self, transform: str) -> dict[str, Any] | None:
+        """The ``setup_kwargs`` of the first node of a transform: what a text goes through before the model."""
+        nodes = (self.data_pipeline_config.get("transforms") or {}).values()
+        return next(
+            (dict(node.get("setup_kwargs") or {}) for node in nodes if node.get("transform_name") == transform), None
+        )
+
+    def configure_callbacks(self) -> list[lightning.Callback]:
+        """Those of every training, and the averaging of weights where it is asked for."""
+        callbacks = super().configure_callbacks()
+        if self.average_last is not None and self.mode == "train":
+            callbacks.append(AverageLastWeights.of(self.average_last))
+        return callbacks

@@ -1,0 +1,148 @@
+"""Finding runs on disk: the last one, and all of them; loads nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runway.errors import ExperimentError, did_you_mean
+from runway.experiment.folders.run_folder import read_json
+from runway.experiment.provenance import FILE as PROVENANCE
+from runway.experiment.provenance import FINISHED
+
+_VERSION = re.compile(r"_V(\d+)(?:_tag:.*)?$", re.DOTALL)
+_last: Path | None = None
+
+
+def note_run(path: Path) -> None:
+    """Remember the run that this process works on."""
+    global _last
+    _last = path
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A version of an experiment, and what its files say of it.
+
+    Args:
+        path: the version's folder.
+        touched: when something of it was last begun or ended, in seconds since 1970.
+        training: the provenance of its training; empty where there was none.
+        tests: the suffixes of the tests that were finished.
+        other_tests: those that were not, with their status: ``failed``, or ``running``, which may have been killed.
+    """
+
+    path: Path
+    touched: float
+    training: dict[str, Any]
+    tests: tuple[str, ...]
+    other_tests: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_runs(root: Path) -> list[FoundRun]:
+    """The runs under a folder, the one that was touched last first."""
+    found = [_describe(path) for path in _run_folders(root)]
+    return sorted(found, key=lambda run: run.touched, reverse=True)
+
+
+def last_run_path(experiments: str | Path | None = None) -> Path:
+    """The folder of the last run: ``<name>_V<k>``, with ``train`` and ``test`` in it.
+
+    Args:
+        experiments: where to look. By default the run that this process has worked on last; where there is none,
+            the newest in ``experiments``.
+
+    Raises:
+        ExperimentError: there is no run.
+    """
+    if experiments is None and _last is not None and _last.is_dir():
+        return _last
+    root = Path(experiments if experiments is not None else "experiments").expanduser()
+    runs = find_runs(root)
+    if not runs:
+        raise ExperimentError(
+            "there is no run", where=str(root.resolve()), hint="name the folder that meta.EXPERIMENT_FOLDER names"
+        )
+    return runs[0].path.resolve()
+
+
+def run_named(
+    name: str,
+    experiments: str | Path = "experiments",
+    *,
+    accept: Callable[[Path], bool] = lambda path: True,
+    what: str = "results",
+    hint: str | None = None,
+) -> Path:
+    """A run by its folder, by the folder's name, or by the name of its experiment: the newest version that will do.
+
+    Args:
+        name: of the run or the experiment.
+        experiments: where to look for it.
+        accept: says whether a version will do; a run that is named itself is not asked.
+        what: completes "… has no version with" in the error.
+        hint: how to get one.
+
+    Raises:
+        ExperimentError: there is none, with those that come near.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    root = Path(experiments)
+    runs = find_runs(root)
+    for run in runs:
+        if run.path.name == name:
+            return run.path
+    versions = [run for run in runs if name in (run.training.get("experiment"), _VERSION.split(run.path.name)[0])]
+    folders = list(dict.fromkeys(run.path.parent for run in versions))  # the one that was touched last comes first
+    versions.sort(key=lambda run: (folders.index(run.path.parent), -_version(run.path)))
+    for run in versions:
+        if accept(run.path):
+            return run.path
+    if versions:
+        raise ExperimentError(f"the experiment {name!r} has no version with {what}", where=str(folders[0]), hint=hint)
+    known = [run.path.name for run in runs]
+    raise ExperimentError(
+        f"there is no run {name!r}",
+        where=str(root.resolve()),
+        hint=did_you_mean(name, known) if known else "give the path of a run's folder, <name>_V<k>",
+    )
+
+
+def _version(path: Path) -> int:
+    found = _VERSION.search(path.name)
+    return int(found[1]) if found else -1
+
+
+def _run_folders(root: Path) -> Iterator[Path]:
+    """Folders that hold ``train`` or ``test`` with a provenance; nothing is looked for inside them."""
+    for place, folders, _ in os.walk(root):
+        folder = Path(place)
+        if any((folder / "train").glob(PROVENANCE)) or any((folder / "test").glob(f"*/{PROVENANCE}")):
+            folders.clear()
+            yield folder
+        folders[:] = [name for name in folders if not name.startswith(".")]  # what --reset has moved aside
+
+
+def _describe(path: Path) -> FoundRun:
+    training, tests = path / "train" / PROVENANCE, sorted((path / "test").glob(f"*/{PROVENANCE}"))
+    statuses = {record.parent.name: _status(record) for record in tests}
+    return FoundRun(
+        path,
+        max(record.stat().st_mtime for record in (training, *tests) if record.exists()),
+        read_json(training, {}),
+        tuple(name for name, status in statuses.items() if status == FINISHED),
+        {name: status for name, status in statuses.items() if status != FINISHED},
+    )
+
+
+def _status(record: Path) -> str:
+    try:
+        return str(read_json(record, {}).get("status", "unknown"))
+    except (ExperimentError, AttributeError):  # a damaged record of one test hides no run
+        return "unknown"

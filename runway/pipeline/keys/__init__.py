@@ -1,0 +1,1 @@
+"""What a key is made of: code, values and files, each as a digest. Knows nothing of where entries are kept."""

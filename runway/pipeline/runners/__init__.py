@@ -1,0 +1,1 @@
+"""What runs a plan: one file a way to run it."""

@@ -1,0 +1,1 @@
+"""Where outputs are kept: bytes and folders. Knows nothing of code."""

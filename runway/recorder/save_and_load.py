@@ -1,0 +1,267 @@
+"""A recorder's files: the samples as parquet, json, csv or pickle, beside them its stats and its meta config as json.
+
+``<prefix>-sample_log.<format>``, ``<prefix>-stats_log.json``, ``<prefix>-meta_config.json`` and a folder
+``<prefix>-images``; with pickle one ``<prefix>.pkl``. Each file is written under another name and then renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from runway.errors import DataError, did_you_mean
+from runway.recorder import file_formats as formats
+from runway.recorder.encoding import IMAGE
+from runway.recorder.plain import Png, plain, to_json, untag
+
+if TYPE_CHECKING:
+    from runway.recorder.table import SampleTable
+
+VERSION = 1
+
+
+@dataclass
+class Content:
+    """All that a recorder's files hold."""
+
+    table: SampleTable
+    stats: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Format:
+    """How samples are written to a file and read back.
+
+    Attributes:
+        write: takes the path, the samples and a header of plain values.
+        read: takes the path and the header (empty where the file holds its own); gives the samples, with paths for
+            images, and the header.
+    """
+
+    write: Callable[[Path, formats.Samples, dict], None]
+    read: Callable[[Path, dict], tuple[SampleTable, dict]]
+
+
+FORMATS = {
+    "parquet": Format(formats.write_parquet, formats.read_parquet),
+    "json": Format(formats.write_json, formats.read_json),
+    "csv": Format(formats.write_csv, formats.read_csv),
+    "pkl": Format(formats.write_pickle, formats.read_pickle),
+}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the files of one recorder are."""
+
+    folder: Path
+    prefix: str
+    file_format: str
+
+    def __post_init__(self) -> None:
+        if self.file_format not in FORMATS:
+            raise DataError(
+                f"file_format must be one of {', '.join(FORMATS)}, but is {self.file_format!r} instead",
+                hint=did_you_mean(str(self.file_format), FORMATS),
+            )
+        if not isinstance(self.prefix, str) or not self.prefix or Path(self.prefix).name != self.prefix:
+            raise DataError(f"file_prefix must be a file name without a folder, but is {self.prefix!r} instead")
+
+    @property
+    def samples(self) -> Path:
+        """The samples; with pickle, everything."""
+        end = ".pkl" if self.file_format == "pkl" else f"-sample_log.{self.file_format}"
+        return self.folder / (self.prefix + end)
+
+    @property
+    def stats(self) -> Path:
+        """The stats."""
+        return self.folder / f"{self.prefix}-stats_log.json"
+
+    @property
+    def meta(self) -> Path:
+        """The meta config, and what the reader of json and csv must know."""
+        return self.folder / f"{self.prefix}-meta_config.json"
+
+    @property
+    def images(self) -> Path:
+        """The images."""
+        return self.folder / f"{self.prefix}-images"
+
+    def all(self) -> list[Path]:
+        """Every file that loading reads, but for the images."""
+        return [self.samples, self.stats, self.meta] if self.file_format in ("json", "csv") else [self.samples]
+
+
+def save(paths: Paths, content: Content) -> None:
+    """Write everything; what was there is replaced file by file, the samples first.
+
+    Raises:
+        DataError: the disk is full, the folder read-only.
+    """
+    images = _ImageFolder(paths.images)
+    samples = formats.Samples(content.table, images.store)
+    header = {
+        "version": VERSION,
+        "rows": content.table.rows,
+        "position": content.table.position,
+        "stats": content.stats,
+        "columns": samples.column_notes(),
+        "meta": plain(content.meta, "meta_config"),
+    }
+    try:
+        paths.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(paths.samples) as temporary:
+            FORMATS[paths.file_format].write(temporary, samples, header)
+        if paths.file_format != "pkl":
+            about = {key: header[key] for key in ("version", "rows", "position", "columns")}
+            _write_json(paths.stats, content.stats)
+            _write_json(paths.meta, {**header["meta"], "runway_recorder": about})
+        images.remove_others()
+    except OSError as error:
+        raise DataError(
+            f"the recorder cannot be saved: {error.strerror or error}",
+            where=str(error.filename or paths.folder),
+            hint="make room or name another folder; what was saved there before is still whole",
+        ) from error
+
+
+def load(paths: Paths) -> Content:
+    """Read what ``save`` wrote.
+
+    Raises:
+        DataError: a file is missing, damaged, or does not belong to the others.
+    """
+    if not paths.samples.is_file():
+        raise _missing(paths)
+    header: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
+    stats: dict[str, Any] = {}
+    try:
+        if paths.file_format in ("json", "csv"):
+            stats, meta = _read_json(paths.stats), _read_json(paths.meta)
+            header = meta.pop("runway_recorder", {})
+        table, header = FORMATS[paths.file_format].read(paths.samples, header)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"the recorder's file cannot be read: {error}",
+            where=str(paths.samples),
+            hint="it is damaged, or was not written by save_to_disk; write it again",
+        ) from error
+    if header.get("rows", table.rows) != table.rows:
+        raise DataError(
+            f"the recorder has {table.rows} rows, but its meta config says {header['rows']}",
+            where=str(paths.samples),
+            hint="a save was interrupted; write it again",
+        )
+    _read_images(table, paths.folder, header.get("columns", {}))
+    return Content(table, header.get("stats", stats), header.get("meta", meta))
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to instead; it takes the place of ``path`` when the block ends without an error."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with replacing(path) as temporary:
+        tagged = json.loads(to_json(value))
+        temporary.write_text(json.dumps(tagged, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict:
+    if not path.is_file():
+        raise DataError("a recorder's file is missing", where=str(path), hint="write the recorder again")
+    return json.loads(path.read_text(encoding="utf-8"), object_hook=untag)
+
+
+class _ImageFolder:
+    """Writes images as PNG files; a file's name holds a digest of its content, so that none is ever overwritten."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._names: set[str] = set()
+
+    def store(self, content: bytes, column: str, place: str) -> str:
+        """Write one image; gives its path relative to the recorder's folder."""
+        stem = re.sub(r"[^\w.-]", "_", column).lstrip(".")[:80]
+        name = f"{stem}-{place}-{hashlib.blake2b(content, digest_size=4).hexdigest()}.png"
+        path = self.folder / name
+        if name not in self._names and not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+        self._names.add(name)
+        return f"{self.folder.name}/{name}"
+
+    def remove_others(self) -> None:
+        """Remove what an earlier save left and this one does not name."""
+        if not self.folder.is_dir():
+            return
+        for path in self.folder.glob("*.png"):
+            if path.name not in self._names:
+                path.unlink(missing_ok=True)
+        if not self._names:
+            with contextlib.suppress(OSError):  # something else lies in it
+                self.folder.rmdir()
+
+
+def saved_in(folder: Path) -> list[str]:
+    """What a folder holds, as ``prefix (format)``."""
+    found = [f"{path.stem} (pkl)" for path in folder.glob("*.pkl")]
+    for name in FORMATS:
+        end = f"-sample_log.{name}"
+        found += [f"{path.name.removesuffix(end)} ({name})" for path in folder.glob(f"*{end}")]
+    return sorted(found)
+
+
+def _missing(paths: Paths) -> DataError:
+    here = saved_in(paths.folder) if paths.folder.is_dir() else []
+    if here:
+        hint = f"in that folder there is {', '.join(here)}: set file_prefix and file_format so"
+    else:
+        base = paths.folder.parent
+        folders = sorted(base.iterdir()) if base.is_dir() else []
+        others = [path.name for path in folders if path.is_dir() and saved_in(path)]
+        hint = did_you_mean(paths.folder.name, others) if others else f"there is no recorder in {base}"
+    return DataError(
+        f"there is no recorder {paths.folder.name!r} saved as {paths.prefix} ({paths.file_format})",
+        where=str(paths.samples),
+        hint=hint,
+    )
+
+
+def _read_images(table: SampleTable, folder: Path, notes: dict) -> None:
+    """Put the images in the place of their paths."""
+    for name, note in notes.items():
+        if note["kind"] == IMAGE and name in table.columns and table.columns[name].form()[0] != IMAGE:
+            paths = table.columns[name].values(table.rows)
+            table.set_column(name, [_image(path, folder, name) for path in paths])
+
+
+def _image(path: Any, folder: Path, column: str) -> Any:
+    if path is None or isinstance(path, list):
+        return path and [_image(item, folder, column) for item in path]
+    found = (folder / path).resolve()
+    if not found.is_relative_to(folder.resolve()):
+        raise DataError(f"column {column!r} names an image outside the recorder's folder: {path!r}", where=str(folder))
+    if not found.is_file():
+        raise DataError(f"an image of column {column!r} is missing", where=str(found), hint="write the recorder again")
+    return Png(found.read_bytes())

@@ -1,0 +1,1 @@
+"""From datasets to batches: dataloaders, collating, batches of like length."""

@@ -1,0 +1,1 @@
+"""Rows and columns of datasets: select, filter, split, save."""

@@ -1,0 +1,300 @@
+"""Ready-made DataOps over the rows and columns of HF datasets: select, filter, concatenate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runway.errors import ConfigError, DataError, did_you_mean
+from runway.registry import register_transform_functor
+from runway.transforms.base import BaseTransform, HFDatasetTransform, as_dataset_dict
+from runway.transforms.datasets.arrow_writer import codes_of, column, lengths, need_columns
+from runway.transforms.datasets.conditions import RowFilter, tell_dropped
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from datasets import Dataset, DatasetDict
+
+
+@register_transform_functor
+class SelectRows(HFDatasetTransform):
+    """Keeps some rows of each split."""
+
+    def setup(
+        self,
+        num_rows: int | Mapping[str, int] | None = None,
+        start: int = 0,
+        step: int = 1,
+        shuffle: bool = False,
+        seed: int | None = None,
+        balance_column: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Say which rows.
+
+        Args:
+            num_rows: how many; a dict gives a number for each split that it names and leaves the others whole.
+                None (or more than there are) takes all.
+            start: the first row.
+            step: every so many rows.
+            shuffle: take the rows at random instead of the first ones.
+            seed: for ``shuffle``; None follows from the node's key.
+            balance_column: take as many rows for each value of this column (as far as there are).
+            **kwargs: the settings of HFDatasetTransform.
+        """
+        super().setup(**kwargs)
+        self.num_rows = num_rows
+        self.start = start
+        self.step = step
+        self.shuffle = shuffle
+        self.seed = seed
+        self.balance_column = balance_column
+
+    def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
+        if not isinstance(data, Mapping):
+            if isinstance(self.num_rows, Mapping):
+                raise DataError("`num_rows` names splits, but the data is one Dataset", where=f"node {self.name!r}")
+            return self._select(data, self.num_rows)
+        wanted = self.num_rows
+        if isinstance(wanted, Mapping):
+            for name in wanted:
+                self.split(data, name)
+        chosen = dict(data)
+        for name in self.split_names(data):
+            if isinstance(wanted, Mapping):
+                chosen[name] = self._select(data[name], wanted[name]) if name in wanted else data[name]
+            else:
+                chosen[name] = self._select(data[name], wanted)
+        return as_dataset_dict(chosen)
+
+    def _select(self, dataset: Dataset, num_rows: int | None) -> Dataset:
+        import numpy as np
+
+        positions: Any = range(self.start, len(dataset), self.step)
+        if self.shuffle:
+            seed = int(np.random.randint(2**31)) if self.seed is None else self.seed
+            positions = np.random.default_rng(seed).permutation(np.asarray(positions))
+        if self.balance_column and num_rows is not None:
+            codes = codes_of(dataset, self.balance_column, f"node {self.name!r}")[np.asarray(positions)]
+            share = -(-num_rows // max(len(np.unique(codes)), 1))
+            rank = np.zeros(len(codes), dtype=np.int64)  # how many of its value stand before each row
+            for code in np.unique(codes):
+                rank[codes == code] = np.arange((codes == code).sum())
+            positions = np.asarray(positions)[rank < share]
+        return dataset.select(positions[:num_rows])
+
+
+_LENGTHS = ("min_length", "max_length")
+_OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "not_in", "contains", "regex", *_LENGTHS)
+
+
+@register_transform_functor
+class FilterRows(HFDatasetTransform):
+    """Keeps the rows that meet every condition, and says how many it dropped and why."""
+
+    def setup(
+        self,
+        conditions: Mapping[str, Any] | None = None,
+        drop_empty: Sequence[str] | None = None,
+        drop_duplicates: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Say what to keep.
+
+        Args:
+            conditions: {column: value to equal | [values to be among] | {operator: value, …}}; the operators are
+                ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in``, ``not_in``, ``contains``, ``regex`` (text),
+                ``min_length`` and ``max_length`` (characters of a text, items of a list). A null meets none.
+            drop_empty: columns where null, blank text and empty lists are dropped.
+            drop_duplicates: of the rows with the same values in these columns keep the first.
+            **kwargs: the settings of HFDatasetTransform.
+        """
+        super().setup(**kwargs)
+        self.conditions = dict(conditions or {})
+        self.drop_empty = list(drop_empty or [])
+        self.drop_duplicates = list(drop_duplicates or [])
+        for name, condition in self.conditions.items():
+            for operator in condition if isinstance(condition, Mapping) else ():
+                if operator not in _OPERATORS:
+                    raise ConfigError(
+                        f"unknown operator {operator!r} for the column {name!r}",
+                        where=f"node {self.name!r}, conditions",
+                        hint=did_you_mean(operator, _OPERATORS, listing=len(_OPERATORS)),
+                    )
+
+    def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
+        if not isinstance(data, Mapping):
+            kept = self._filter(data, "")
+            tell_dropped(self, {"": kept.counts})
+            return kept.rows()
+        filters = {name: self._filter(data[name], f", split {name}") for name in self.split_names(data)}
+        tell_dropped(self, {name: kept.counts for name, kept in filters.items()})
+        return as_dataset_dict({**data, **{name: kept.rows() for name, kept in filters.items()}})
+
+    def _filter(self, dataset: Dataset, place: str) -> RowFilter:
+        where = f"node {self.name!r}{place}"
+        need_columns(dataset, [*self.conditions, *self.drop_empty, *self.drop_duplicates], where)
+        kept = RowFilter(dataset, where)
+        for name in self.drop_empty:
+            kept.apply(_filled(column(dataset, name)), f"with empty {name}")
+        for name, condition in self.conditions.items():
+            if not isinstance(condition, Mapping):
+                condition = {"in" if isinstance(condition, list | tuple) else "==": condition}
+            values = column(dataset, name)
+            for operator, operand in condition.items():
+                kept.apply(_meets(values, operator, operand, where, name), f"not {name} {operator} {operand!r}")
+        if self.drop_duplicates:
+            kept.apply_first_of(self.drop_duplicates)
+        return kept
+
+
+def _filled(values: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mask = pc.is_valid(values)
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        mask = pc.and_(mask, pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0), False))
+    elif pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        return lengths(values) > 0
+    elif pa.types.is_floating(values.type):
+        mask = pc.and_(mask, pc.fill_null(pc.invert(pc.is_nan(values)), False))
+    return mask.to_numpy()
+
+
+def _meets(values: pa.ChunkedArray, operator: str, operand: Any, where: str, name: str) -> np.ndarray:
+    """Which values meet the condition; nulls meet none. bool, ``[rows]``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    comparisons = {"==": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater}
+    comparisons[">="] = pc.greater_equal
+    try:
+        if operator in _LENGTHS:
+            counts = lengths(values)
+            mask = counts >= operand if operator == "min_length" else counts <= operand
+            return mask & pc.is_valid(values).to_numpy()
+        if operator in comparisons:
+            mask = comparisons[operator](values, operand)
+        elif operator in ("in", "not_in"):
+            mask = pc.is_in(values, pa.array(list(operand)).cast(values.type))
+            mask = pc.and_(pc.is_valid(values), pc.invert(mask) if operator == "not_in" else mask)
+        else:
+            match = pc.match_substring if operator == "contains" else pc.match_substring_regex
+            mask = match(values, str(operand))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
+        raise DataError(
+            f"the condition {name} {operator} {operand!r} does not go with the column's type {values.type}", where=where
+        ) from error
+    return pc.fill_null(mask, False).to_numpy()
+
+
+@register_transform_functor
+class SelectColumns(HFDatasetTransform):
+    """Keeps some columns of each split."""
+
+    def setup(self, columns: Sequence[str] = (), **kwargs: Any) -> None:
+        """Say which columns.
+
+        Args:
+            columns: their names, in the order in which they come out.
+            **kwargs: the settings of HFDatasetTransform.
+        """
+        super().setup(**kwargs)
+        self.columns = list(columns)
+        if not self.columns:
+            raise ConfigError("`columns` must name the columns to keep, but is empty", where=f"node {self.name!r}")
+
+    def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
+        def select(dataset: Dataset) -> Dataset:
+            need_columns(dataset, self.columns, f"node {self.name!r}")
+            return dataset.select_columns(self.columns)
+
+        return self.map_splits(data, select)
+
+
+@register_transform_functor
+class EncodeLabels(HFDatasetTransform):
+    """Turns a column of names into numbers with names (a ClassLabel), the same in every split."""
+
+    def setup(self, label_column: str = "label", names: Sequence[str] | None = None, **kwargs: Any) -> None:
+        """Say which column.
+
+        Args:
+            label_column: the column.
+            names: the classes in the order of their numbers; by default all that occur, sorted.
+            **kwargs: the settings of HFDatasetTransform.
+        """
+        super().setup(**kwargs)
+        self.label_column = label_column
+        self.names = list(names) if names is not None else None
+
+    def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
+        parts = [data[split] for split in self.split_names(data)] if isinstance(data, Mapping) else [data]
+        for part in parts:
+            need_columns(part, [self.label_column], f"node {self.name!r}")
+        found = sorted({str(label) for part in parts for label in part.unique(self.label_column) if label is not None})
+        names = self.names or found
+        unknown = [label for label in found if label not in names]
+        if unknown:
+            raise DataError(
+                f"the column {self.label_column!r} holds {unknown[0]!r}, which is none of the {len(names)} names",
+                where=f"node {self.name!r}",
+                hint=did_you_mean(unknown[0], names),
+            )
+        return self.map_splits(data, lambda dataset: self._encode(dataset, names))
+
+    def _encode(self, dataset: Dataset, names: list[str]) -> Dataset:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from datasets import ClassLabel
+
+        texts = column(dataset, self.label_column).cast(pa.string())
+        numbers = pc.index_in(texts, pa.array(names)).cast(pa.int64())
+        order = dataset.column_names
+        encoded = dataset.remove_columns(self.label_column).add_column(self.label_column, numbers.to_numpy())
+        return encoded.select_columns(order).cast_column(self.label_column, ClassLabel(names=names))
+
+
+@register_transform_functor
+class ConcatenateDatasets(BaseTransform):
+    """Puts the rows of all input nodes one after the other, split by split."""
+
+    def _call(self, data: list[Any]) -> Dataset | DatasetDict:
+        from datasets import DatasetDict, concatenate_datasets
+
+        parts = [as_dataset_dict(part) for part in data] if isinstance(data, list) else [as_dataset_dict(data)]
+        forms = {isinstance(part, Mapping) for part in parts}
+        if len(forms) > 1 or not all(isinstance(part, Mapping) or hasattr(part, "rename_column") for part in parts):
+            names = ", ".join(type(part).__name__ for part in parts)
+            raise DataError(
+                f"the inputs must be DatasetDicts, or all Datasets, but are {names}", where=f"node {self.name!r}"
+            )
+        if forms == {False}:
+            return self._join(parts, "", concatenate_datasets)
+        splits = list(dict.fromkeys(name for part in parts for name in part))
+        rows = {name: [part[name] for part in parts if name in part] for name in splits}
+        return DatasetDict({name: self._join(rows[name], f", split {name!r}", concatenate_datasets) for name in splits})
+
+    def _join(self, parts: list[Dataset], split: str, concatenate: Any) -> Dataset:
+        first = parts[0].column_names
+        for part in parts:
+            if set(part.column_names) != set(first):
+                raise DataError(
+                    f"the inputs have different columns: {', '.join(first)} and {', '.join(part.column_names)}",
+                    where=f"node {self.name!r}{split}",
+                    hint="bring them into one form with SelectColumns or rename_col_dict first",
+                )
+        try:
+            return concatenate(parts)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"the inputs do not fit together: {error}", where=f"node {self.name!r}{split}") from error
+
+
+@register_transform_functor
+class DummyTransform(BaseTransform):
+    """Passes the data on as it is."""
+
+    def _call(self, data: Any) -> Any:
+        return data

@@ -1,0 +1,1 @@
+"""Evaluation pipelines over recorders: metrics, merging, showing."""

@@ -1,0 +1,1 @@
+"""Where data comes from: hub and local datasets, files, SQLite."""

@@ -1,0 +1,1 @@
+"""Sentence pairs: load, clean, encode, batch, score."""

@@ -1,0 +1,274 @@
+"""Cleans and filters sentence pairs; what goes is counted by reason, logged and kept with the node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runway.errors import ConfigError, DataError
+from runway.log import info
+from runway.registry import register_transform_functor
+from runway.transforms.base import HFDatasetTransform, as_dataset_dict
+from runway.transforms.datasets.arrow_writer import TableWriter, column, lengths, need_columns
+from runway.transforms.datasets.conditions import RowFilter, tell_dropped
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from datasets import Dataset, DatasetDict
+
+SOURCE, TARGET = SIDES = ("source", "target")
+FORMS = ("NFC", "NFKC", "NFD", "NFKD")
+BATCH_ROWS = 50_000
+
+
+@register_transform_functor
+class CleanPairs(HFDatasetTransform):
+    """Brings the texts of both sides into one form, and leaves the rows as they are.
+
+    In this order: Unicode normal form, replacements, white space (any run of it becomes one space, none at the ends).
+    How many texts each step has changed is noted.
+    """
+
+    def setup(
+        self,
+        unicode_form: str | None = "NFC",
+        replacements: Sequence[Mapping[str, str]] = (),
+        strip: bool = True,
+        lowercase: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        r"""Say what to do.
+
+        Args:
+            unicode_form: NFC, NFKC, NFD or NFKD; null leaves characters as they are.
+            replacements: ``{pattern, replacement, side}`` each, in this order: a regular expression of RE2, what stands
+                in its place (``\1`` for a group; by default nothing), and ``source`` or ``target`` (by default both).
+            strip: whether to make runs of white space one space, and none at the ends.
+            lowercase: whether to make all letters small.
+            **kwargs: the settings of HFDatasetTransform.
+        """
+        super().setup(**kwargs)
+        if unicode_form is not None and unicode_form not in FORMS:
+            raise ConfigError(
+                f"`unicode_form` must be one of {', '.join(FORMS)} or null, but is {unicode_form!r} instead",
+                where=f"node {self.name!r}",
+            )
+        for index, rule in enumerate(replacements):
+            place = f"node {self.name!r}, replacements[{index}]"
+            if not isinstance(rule, Mapping) or not rule.get("pattern"):
+                raise ConfigError(f"a replacement must have a pattern, but is {rule!r} instead", where=place)
+            for key in ("pattern", "replacement"):
+                if not isinstance(rule.get(key, ""), str):
+                    raise ConfigError(
+                        f"`{key}` must be text, but is {rule[key]!r} instead",
+                        where=place,
+                        hint="'' as replacement, or none, takes away what the pattern finds",
+                    )
+            unknown = sorted(set(rule) - {"pattern", "replacement", "side"})
+            if unknown or rule.get("side") not in (None, *SIDES):
+                raise ConfigError(
+                    f"a replacement has pattern, replacement and side ('source' or 'target'), but is {dict(rule)}",
+                    where=place,
+                )
+        self.unicode_form = unicode_form
+        self.replacements = [dict(rule) for rule in replacements]
+        self.strip = strip
+        self.lowercase = lowercase
+
+    def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
+        self.changed: dict[str, int] = {}
+        cleaned = self.map_splits(data, self._clean)
+        if self.changed:
+            info(f"{self.name}: changed " + "; ".join(f"{count} by {name}" for name, count in self.changed.items()))
+        self.note("changed texts", self.changed)
+        return cleaned
+
+    def _clean(self, dataset: Dataset) -> Dataset:
+        need_columns(dataset, SIDES, f"node {self.name!r}")
+        if not len(dataset):
+            return dataset
+        writer = TableWriter(f"node {self.name!r}")
+        for table in dataset.with_format("arrow").iter(BATCH_ROWS):
+            for side in SIDES:
+                texts = self.clean_texts(table.column(side), side)
+                table = table.set_column(table.column_names.index(side), side, texts)
+            writer.add(table)
+        return writer.finish()
+
+    def clean_texts(self, texts: pa.ChunkedArray, side: str) -> pa.ChunkedArray:
+        """The texts of one side, ``source`` or ``target``, cleaned."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        def step(name: str, after: pa.ChunkedArray) -> None:
+            nonlocal texts
+            count = pc.sum(pc.not_equal(texts, after)).as_py() or 0
+            if count:
+                self.changed[name] = self.changed.get(name, 0) + count
+            texts = after
+
+        texts = pc.fill_null(texts, "")
+        if self.unicode_form:
+            step(self.unicode_form, pc.utf8_normalize(texts, self.unicode_form))
+        for rule in self.replacements:
+            if rule.get("side") in (None, side):
+                try:
+                    after = pc.replace_substring_regex(texts, rule["pattern"], rule.get("replacement", ""))
+                except pa.ArrowInvalid as error:
+                    raise ConfigError(
+                        f"the pattern {rule['pattern']!r} or its replacement is not right: {error}",
+                        where=f"node {self.name!r}, replacements",
+                        hint="patterns are those of RE2: no look-ahead, no back-reference",
+                    ) from error
+                step(f"replacing {rule['pattern']}", after)
+        if self.lowercase:
+            step("lowercase", pc.utf8_lower(texts))
+        if self.strip:
+            single = pc.replace_substring_regex(texts, r"[\s\p{Z}\x{FEFF}]+", " ")
+            step("white space", pc.utf8_trim_whitespace(single))
+        return texts
+
+
+@register_transform_functor
+class FilterPairs(HFDatasetTransform):
+    """Keeps the pairs that are fit to learn from, and says how many it dropped and why.
+
+    A pair counts for the first reason that applies, in the order of the settings. Drop pairs of a test set only where
+    it is not to be compared with others': name the splits in ``splits_to_process``.
+    """
+
+    def setup(
+        self,
+        drop_empty: bool = True,
+        min_length: int | None = None,
+        max_length: int | None = None,
+        max_ratio: float | None = None,
+        ratio_slack: int = 3,
+        unit: str = "words",
+        drop_identical: bool = False,
+        drop_duplicates: str | None = "pair",
+        not_in_splits: str | Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        """Say what goes.
+
+        Args:
+            drop_empty: pairs with an empty side.
+            min_length: pairs with a side shorter than this.
+            max_length: pairs with a side longer than this.
+            max_ratio: pairs whose longer side is more than so many times the shorter.
+            ratio_slack: sides that differ by no more than this pass ``max_ratio``: "Yes." may be "Ja, sicher doch."
+            unit: what lengths count: ``words`` (between spaces) or ``characters``.
+            drop_identical: pairs whose sides are the same text, which nobody has translated.
+            drop_duplicates: of those with the same ``pair`` (or ``source``, or ``target``) keep the first; null keeps
+                all.
+            not_in_splits: pairs whose source or target stands in one of these splits too are dropped from the others.
+                ``others`` means all splits that ``splits_to_process`` does not name.
+            **kwargs: the settings of HFDatasetTransform.
+        """
+        super().setup(**kwargs)
+        where = f"node {self.name!r}, setup_kwargs"
+        if unit not in ("words", "characters"):
+            raise ConfigError(f"`unit` must be 'words' or 'characters', but is {unit!r} instead", where=where)
+        if drop_duplicates not in (None, "pair", *SIDES):
+            raise ConfigError(
+                f"`drop_duplicates` must be 'pair', 'source', 'target' or null, but is {drop_duplicates!r} instead",
+                where=where,
+            )
+        if max_ratio is not None and max_ratio < 1:
+            raise ConfigError(f"`max_ratio` must be 1 or more, but is {max_ratio} instead", where=where)
+        self.drop_empty = drop_empty
+        self.min_length = min_length
+        self.max_length = max_length
+        self.max_ratio = max_ratio
+        self.ratio_slack = ratio_slack
+        self.unit = unit
+        self.drop_identical = drop_identical
+        self.drop_duplicates = (
+            list(SIDES) if drop_duplicates == "pair" else [drop_duplicates] if drop_duplicates else []
+        )
+        if not_in_splits == "others" and self.splits_to_process is None:
+            raise ConfigError(
+                "`not_in_splits` is 'others', but `splits_to_process` does not say which splits to work on",
+                where=where,
+                hint="splits_to_process: ['train'] drops the training pairs that stand in another split",
+            )
+        self.not_in_splits = not_in_splits if not_in_splits == "others" else _as_list(not_in_splits)
+
+    def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
+        if not isinstance(data, Mapping):
+            kept = self._filter(data, "", {})
+            tell_dropped(self, {"": kept.counts})
+            return kept.rows()
+        names = self.not_in_splits
+        if names == "others":
+            names = [name for name in data if name not in (self.splits_to_process or data) and len(data[name])]
+        held_out = {name: self.split(data, name) for name in names}
+        filters = {
+            name: self._filter(data[name], name, {other: rows for other, rows in held_out.items() if other != name})
+            for name in self.split_names(data)
+        }
+        tell_dropped(self, {name: kept.counts for name, kept in filters.items()})
+        for name, kept in filters.items():
+            if len(data[name]) and not kept.keep.any():
+                raise DataError(
+                    f"no pair of the split {name!r} is left: {kept.dropped}",
+                    where=f"node {self.name!r}",
+                    hint="look at the limits, and at the pairs: `inspect: true` on this node shows what goes in",
+                )
+        return as_dataset_dict({**data, **{name: kept.rows() for name, kept in filters.items()}})
+
+    def _filter(self, dataset: Dataset, split: str, held_out: Mapping[str, Dataset]) -> RowFilter:
+        import numpy as np
+
+        where = f"node {self.name!r}" + (f", split {split}" if split else "")
+        need_columns(dataset, SIDES, where)
+        kept = RowFilter(dataset, where)
+        source, target = (self._lengths(dataset, side) for side in SIDES)
+        short, long = np.minimum(source, target), np.maximum(source, target)
+        if self.drop_empty:
+            kept.apply(source > 0, "with an empty source")
+            kept.apply(target > 0, "with an empty target")
+        if self.min_length is not None:
+            kept.apply(short >= self.min_length, f"shorter than {self.min_length} {self.unit}")
+        if self.max_length is not None:
+            kept.apply(long <= self.max_length, f"longer than {self.max_length} {self.unit}")
+        if self.max_ratio is not None:
+            fits = (long <= self.max_ratio * short) | (long - short <= self.ratio_slack)
+            kept.apply(fits, f"with a length ratio above {self.max_ratio:g}")
+        if self.drop_identical:
+            kept.apply(_unlike(column(dataset, SOURCE), column(dataset, TARGET)), "with identical sides")
+        if self.drop_duplicates:
+            kept.apply_first_of(self.drop_duplicates)
+        for name, rows in held_out.items():
+            for side in SIDES:
+                kept.apply(_not_among(column(dataset, side), column(rows, side)), f"whose {side} is in {name} too")
+        return kept
+
+    def _lengths(self, dataset: Dataset, side: str) -> np.ndarray:
+        """The length of each text, ``[rows]``; 0 for white space alone."""
+        import pyarrow.compute as pc
+
+        texts = pc.utf8_trim_whitespace(pc.fill_null(column(dataset, side), ""))
+        characters = lengths(texts)
+        if self.unit == "characters":
+            return characters
+        spaces = pc.count_substring_regex(texts, r"\s+").to_numpy()
+        return (spaces + 1) * (characters > 0)
+
+
+def _as_list(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _unlike(first: pa.ChunkedArray, second: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow.compute as pc
+
+    return pc.fill_null(pc.not_equal(first, second), True).to_numpy()
+
+
+def _not_among(values: pa.ChunkedArray, others: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow.compute as pc
+
+    return pc.invert(pc.is_in(values, others.combine_chunks())).to_numpy()

@@ -1,0 +1,242 @@
+"""DataOps that judge translations: scores of a corpus and of each sentence, and a table of the worst."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runway.errors import ConfigError, DataError, did_you_mean
+from runway.log import info
+from runway.registry import register_transform_functor
+from runway.transforms.evaluation.recorders import RecorderTransform, base_dir_or_test_dir
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics import BLEU
+
+    from runway.recorder import EvalRecorder
+
+
+class TranslationTransform(RecorderTransform):
+    """What the transforms here share: columns of text, taken with a word about what is missing, and BLEU."""
+
+    lowercase: bool
+    tokenize: str
+
+    def texts(self, recorder: EvalRecorder, setting: str, name: str) -> list[str]:
+        """A column of text, in Unicode's form NFC: "é" is the same letter on both sides, however it is put together.
+
+        Raises:
+            DataError: it is not there, or a row of it holds no text.
+        """
+        if not len(recorder):
+            raise DataError(
+                f"the recorder {recorder.name!r} is empty, so there is nothing to score", where=f"node {self.name!r}"
+            )
+        if name not in recorder:
+            raise DataError(
+                f"{setting} names {name!r}, which the recorder {recorder.name!r} does not have",
+                where=f"node {self.name!r}",
+                hint=did_you_mean(name, recorder.column_names),
+            )
+        values = recorder.get_sample_logs_column(name)
+        for row, value in enumerate(values):
+            if not isinstance(value, str):
+                raise DataError(f"column {name!r} has no text in row {row}, but {value!r}", where=f"node {self.name!r}")
+        return [unicodedata.normalize("NFC", value) for value in values]
+
+    def bleu(self, **settings: Any) -> BLEU:
+        """sacreBLEU's BLEU with this node's ``lowercase`` and ``tokenize``.
+
+        Raises:
+            ConfigError: there is no such tokenizer, or it cannot be had here.
+        """
+        from sacrebleu.metrics import BLEU
+
+        try:
+            return BLEU(lowercase=self.lowercase, tokenize=self.tokenize, **settings)
+        except (ValueError, KeyError, TypeError, RuntimeError, OSError, SystemExit) as error:
+            known = [*BLEU.TOKENIZERS]
+            found = "cannot be used here" if self.tokenize in known else "is none of sacreBLEU's tokenizers"
+            raise ConfigError(
+                f"`tokenize` {self.tokenize!r} {found}: {' '.join(str(error).split())}",
+                where=f"node {self.name!r}, setup_kwargs.tokenize",
+                hint="it may need a package or the network; `runway eval` scores again what the test has kept"
+                if self.tokenize in known
+                else did_you_mean(str(self.tokenize), known, listing=12),
+            ) from error
+
+
+@register_transform_functor
+class EvaluateTranslations(TranslationTransform):
+    """Corpus scores of translations, logged to the recorder's stats.
+
+    ``sacrebleu`` with ``sacrebleu_signature``, ``chrf`` with ``chrf_signature``, ``length_ratio`` (tokens of the
+    hypotheses to those of the references); ``loss`` and ``perplexity`` where the recorder has the loss of each
+    pair and not yet ``test_loss`` among its stats; ``sacrebleu_of_source``, what copying the source would get.
+    Texts are compared in Unicode's form NFC.
+    """
+
+    def setup(
+        self,
+        hypothesis: str = "hypothesis",
+        reference: str = "reference",
+        source: str | None = "source",
+        loss: str | None = "loss",
+        tokens: str | None = "target_tokens",
+        lowercase: bool = False,
+        tokenize: str = "13a",
+        chrf_word_order: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        """Take the columns and what the scores depend on.
+
+        Args:
+            hypothesis: the column of translations.
+            reference: the column of what is right.
+            source: the column of sources, for the score of copying them; null leaves that out.
+            loss: the column of mean losses a token, in nats; null leaves loss and perplexity out.
+            tokens: the column that says how many tokens each loss is the mean of.
+            lowercase: whether case counts for nothing; papers on Multi30K differ in it.
+            tokenize: sacreBLEU's tokenizer: 13a, intl, zh, ja-mecab, char, none …
+            chrf_word_order: 2 for chrF++.
+            **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
+        """
+        super().setup(**kwargs)
+        self.hypothesis, self.reference, self.source = hypothesis, reference, source
+        self.loss, self.tokens = loss, tokens
+        self.lowercase, self.tokenize, self.chrf_word_order = lowercase, tokenize, chrf_word_order
+
+    def _call(self, data: EvalRecorder) -> EvalRecorder:
+        from sacrebleu.metrics import CHRF
+
+        bleu = self.bleu()
+        hypotheses = self.texts(data, "hypothesis", self.hypothesis)
+        references = self.texts(data, "reference", self.reference)
+        chrf = CHRF(lowercase=self.lowercase, word_order=self.chrf_word_order)
+        score = bleu.corpus_score(hypotheses, [references])
+        stats: dict[str, Any] = {
+            "sacrebleu": score.score,
+            "chrf": chrf.corpus_score(hypotheses, [references]).score,
+            "length_ratio": score.sys_len / score.ref_len if score.ref_len else math.nan,
+            **self._losses(data),
+        }
+        if self.source is not None and self.source in data:
+            sources = self.texts(data, "source", self.source)
+            stats["sacrebleu_of_source"] = self.bleu(force=True).corpus_score(sources, [references]).score
+        stats["sacrebleu_signature"] = str(bleu.get_signature())
+        stats["chrf_signature"] = str(chrf.get_signature())
+        data.log_stats_dict(stats)
+        return data
+
+    def _losses(self, data: EvalRecorder) -> dict[str, float]:
+        if self.loss is None or self.loss not in data or "test_loss" in data.get_stats_logs():
+            return {}
+        losses = data.get_sample_logs_column(self.loss)
+        has_tokens = self.tokens is not None and self.tokens in data
+        weights = data.get_sample_logs_column(str(self.tokens)) if has_tokens else [1] * len(losses)
+        total = sum(weights)
+        if not total:
+            return {}
+        mean = sum(loss * weight for loss, weight in zip(losses, weights, strict=True)) / total
+        return {"loss": mean, "perplexity": math.exp(mean) if mean < 700 else math.inf}
+
+
+@register_transform_functor
+class AddSentenceBleu(TranslationTransform):
+    """Adds a column with the BLEU of each sentence alone, from 0 to 100: for sorting, not for reporting."""
+
+    def setup(
+        self,
+        hypothesis: str = "hypothesis",
+        reference: str = "reference",
+        column: str = "sentence_bleu",
+        lowercase: bool = False,
+        tokenize: str = "13a",
+        **kwargs: Any,
+    ) -> None:
+        """Take the columns.
+
+        Args:
+            hypothesis: the column of translations.
+            reference: the column of what is right.
+            column: the name of the new column.
+            lowercase: whether case counts for nothing.
+            tokenize: sacreBLEU's tokenizer.
+            **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
+        """
+        super().setup(**kwargs)
+        self.hypothesis, self.reference, self.column = hypothesis, reference, column
+        self.lowercase, self.tokenize = lowercase, tokenize
+
+    def _call(self, data: EvalRecorder) -> EvalRecorder:
+        # Orders that a short sentence has no n-gram of are left out, as sacreBLEU advises for sentences.
+        bleu = self.bleu(effective_order=True)
+        hypotheses = self.texts(data, "hypothesis", self.hypothesis)
+        references = self.texts(data, "reference", self.reference)
+        scores = [
+            bleu.sentence_score(hypothesis, [reference]).score
+            for hypothesis, reference in zip(hypotheses, references, strict=True)
+        ]
+        data.set_sample_logs_column(self.column, scores)
+        return data
+
+
+@register_transform_functor
+class SaveWorstSamples(RecorderTransform):
+    """Saves a recorder of the samples sorted by a score, the worst first, beside the run's; the data passes through."""
+
+    def setup(
+        self,
+        sort_by: str = "sentence_bleu",
+        lowest_first: bool = True,
+        columns: Sequence[str] | None = ("source", "reference", "hypothesis", "sentence_bleu"),
+        num_rows: int | None = None,
+        eval_record_name: str = "worst-translations",
+        base_dir: str | None = None,
+        file_format: str = "parquet",
+        **kwargs: Any,
+    ) -> None:
+        """Say what to save, and where.
+
+        Args:
+            sort_by: the column to sort by.
+            lowest_first: whether a low value is the worst; false for a loss.
+            columns: the columns to keep; null keeps all.
+            num_rows: how many to keep; null keeps all.
+            eval_record_name: the recorder's name, which is that of its folder.
+            base_dir: the folder that holds its folder; by default that of the recorder, else the ``test_dir``.
+            file_format: parquet, json, csv or pkl.
+            **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
+        """
+        super().setup(**kwargs)
+        self.sort_by, self.lowest_first, self.columns, self.num_rows = sort_by, lowest_first, columns, num_rows
+        self.eval_record_name, self.base_dir, self.file_format = eval_record_name, base_dir, file_format
+
+    def _call(self, data: EvalRecorder) -> EvalRecorder:
+        from runway.recorder import EvalRecorder
+
+        columns = list(self.columns) if self.columns is not None else data.column_names
+        for name in (self.sort_by, *columns):
+            if name not in data:
+                raise DataError(
+                    f"`sort_by` or `columns` names {name!r}, which the recorder {data.name!r} does not have",
+                    where=f"node {self.name!r}",
+                    hint=did_you_mean(name, data.column_names),
+                )
+        values = data.get_sample_logs_column(self.sort_by)
+        rows = sorted(
+            (row for row, value in enumerate(values) if value is not None),
+            key=values.__getitem__,
+            reverse=not self.lowest_first,
+        )[: self.num_rows]
+        chosen = data.select_rows(rows)
+        place = self.resolve_path(self.base_dir) if self.base_dir is not None else data.base_dir
+        if place is None:
+            place = base_dir_or_test_dir(self, None)
+        table = EvalRecorder(self.eval_record_name, place)
+        table.log_sample_dict_batch({"row": rows} | {name: chosen.get_sample_logs_column(name) for name in columns})
+        table.save_to_disk("eval_recorder", self.file_format)
+        info(f"{len(rows)} samples by {self.sort_by} saved to {table.save_dir}")
+        return data

@@ -1,0 +1,211 @@
+"""Splitting, selecting, filtering and joining rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict
+
+from runway.errors import ConfigError, DataError
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def rows() -> Dataset:
+    """100 rows sorted by label; ten neighbours are of one film."""
+    return Dataset.from_dict(
+        {"n": list(range(100)), "film": [f"f{n // 10}" for n in range(100)], "label": [n // 50 for n in range(100)]}
+    )
+
+
+def test_split_rows(make: Make, rows: Dataset) -> None:
+    settings = {"src_split": "train", "tgt_split": "valid", "split_size": 20, "split_kwargs": {"seed": 1}}
+    first = make("datasets.splits:SplitHFDataset", **settings)(DatasetDict(train=rows))
+    again = make("datasets.splits:SplitHFDataset", **settings)(DatasetDict(train=rows))
+    assert {name: len(part) for name, part in first.items()} == {"train": 80, "valid": 20}
+    assert sorted(first["train"]["n"][:] + first["valid"]["n"][:]) == list(range(100))
+    assert first["valid"]["n"][:] == again["valid"]["n"][:]
+
+
+def test_a_split_without_a_seed_follows_numpys(make: Make, rows: Dataset) -> None:
+    picks = []
+    for seed in (1, 1, 2):
+        np.random.seed(seed)
+        picks.append(make("datasets.splits:SplitHFDataset", split_size=0.2)(DatasetDict(train=rows))["valid"]["n"][:])
+    assert picks[0] == picks[1]
+    assert picks[0] != picks[2]
+
+
+@pytest.mark.parametrize("together", [{"block_size": 10}, {"group_column": "film"}])
+def test_blocks_and_groups_stay_together(make: Make, rows: Dataset, together: dict) -> None:
+    split = make("datasets.splits:SplitHFDataset", split_size=0.3, split_kwargs={"seed": 0}, **together)(DatasetDict(train=rows))
+    assert len(split["valid"]) == 30
+    assert not set(split["train"]["film"]) & set(split["valid"]["film"])
+    assert split["valid"]["n"][:] != sorted(split["valid"]["n"]), "rows are shuffled within a split"
+
+
+def test_strata(make: Make, rows: Dataset) -> None:
+    kwargs = {"seed": 3, "stratify_by_column": "label", "shuffle": False}
+    for together in ({}, {"block_size": 10}):
+        split = make("datasets.splits:SplitHFDataset", split_size=20, split_kwargs=kwargs, **together)(DatasetDict(train=rows))
+        assert sorted(split["valid"]["label"]) == [0] * 10 + [1] * 10
+        assert split["valid"]["n"][:] == sorted(split["valid"]["n"])
+
+
+def test_train_test_validation(make: Make, rows: Dataset) -> None:
+    node = make(
+        "SplitHFDatasetToTrainTestValidation",
+        test_size=0.2,
+        valid_size=0.1,
+        block_size=10,
+        train_test_split_kwargs={"seed": 5},
+    )
+    for data in (rows, DatasetDict(train=rows)):
+        parts = node(data)
+        assert {name: len(part) for name, part in parts.items()} == {"train": 70, "test": 20, "validation": 10}
+        films = [set(part["film"]) for part in parts.values()]
+        assert not films[0] & films[1] | films[1] & films[2] | films[0] & films[2]
+    assert list(make("SplitHFDatasetToTrainTestValidation", test_size=5)(rows)) == ["train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "expected"),
+    [
+        ({"src_split": "tran"}, DataError, "did you mean 'train'"),
+        ({"split_size": 100}, DataError, "cannot be taken from 100 rows"),
+        ({"split_size": 1.5}, DataError, "cannot be taken"),
+        ({"split_size": "many"}, ConfigError, "must be a number"),
+        ({"tgt_split": "other"}, DataError, "there is a split 'other' already"),
+        ({"src_split": "empty"}, DataError, "is empty"),
+        ({"block_size": 200}, DataError, "one part would be empty"),
+        ({"block_size": 0}, ConfigError, "`block_size` must be"),
+        ({"group_column": "flim"}, DataError, "did you mean 'film'"),
+        ({"split_kwargs": {"sede": 1}}, ConfigError, "sede"),
+    ],
+)
+def test_mistakes_in_splits(make: Make, rows: Dataset, settings: dict, error: type, expected: str) -> None:
+    data = DatasetDict(train=rows, other=rows, empty=rows.select([]))
+    with pytest.raises(error) as caught:
+        make("datasets.splits:SplitHFDataset", **settings)(data)
+    assert expected in str(caught.value)
+    assert "process:splits:SplitHFDataset" in str(caught.value)
+
+
+def test_select_rows(make: Make, rows: Dataset) -> None:
+    data = DatasetDict(train=rows, test=rows)
+    assert make("SelectRows", num_rows=3, start=10, step=5)(rows)["n"][:] == [10, 15, 20]
+    selected = make("SelectRows", num_rows={"train": 4})(DatasetDict(data))
+    assert {name: len(part) for name, part in selected.items()} == {"train": 4, "test": 100}
+    assert len(make("SelectRows", num_rows=1000)(rows)) == 100
+    shuffled = make("SelectRows", num_rows=10, shuffle=True, seed=7)
+    assert shuffled(rows)["n"][:] == shuffled(rows)["n"][:] != list(range(10))
+    assert make("SelectRows", num_rows=2, splits_to_process=["test"])(DatasetDict(data))["train"].num_rows == 100
+    with pytest.raises(DataError, match="did you mean 'train'"):
+        make("SelectRows", num_rows={"trian": 4})(DatasetDict(data))
+
+
+def test_select_balanced_rows(make: Make, rows: Dataset) -> None:
+    picked = make("SelectRows", num_rows=10, balance_column="label", shuffle=True, seed=1)(rows)
+    assert sorted(picked["label"]) == [0] * 5 + [1] * 5
+    assert sorted(make("SelectRows", num_rows=10, balance_column="label")(rows)["label"]) == [0] * 5 + [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"label": 1}, [2, 3, 4]),
+        ({"label": [0, 1], "text": "b"}, [1]),
+        ({"score": {">=": 0.5, "<": 0.9}}, [1, 2]),
+        ({"text": {"min_length": 2}}, [2, 3]),
+        ({"text": {"max_length": 1}}, [0, 1]),
+        ({"text": {"!=": "a"}}, [1, 2, 3]),
+        ({"text": {"not_in": ["a", "b"]}}, [2, 3]),
+        ({"text": {"contains": "c"}}, [2, 3]),
+        ({"text": {"regex": "^c+$"}}, [2]),
+        ({"ids": {"min_length": 2}}, [0, 3]),
+    ],
+)
+def test_filter_rows(make: Make, conditions: dict, expected: list[int]) -> None:
+    data = Dataset.from_dict(
+        {
+            "n": [0, 1, 2, 3, 4],
+            "text": ["a", "b", "cc", "acc", None],
+            "label": [0, 0, 1, 1, 1],
+            "score": [0.1, 0.5, 0.6, 0.9, None],
+            "ids": [[1, 2], [1], [], [1, 2, 3], None],
+        }
+    )
+    assert make("FilterRows", conditions=conditions)(data)["n"][:] == expected
+    backwards = data.select([4, 3, 2, 1, 0])
+    assert make("FilterRows", conditions=conditions)(backwards)["n"][:] == expected[::-1]
+
+
+def test_filter_empty_and_duplicates_says_what_it_dropped(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    data = Dataset.from_dict({"text": ["a", " ", "b", "a", None, "b"], "label": [0, 0, 1, 0, 1, 0]})
+    node = make("FilterRows", drop_empty=["text"], drop_duplicates=["text"])
+    assert node(DatasetDict(train=data))["train"].to_list() == [{"text": "a", "label": 0}, {"text": "b", "label": 1}]
+    said = capsys.readouterr().err
+    assert "train 6 → 2 rows" in said
+    assert "2 with empty text; 2 duplicates of text" in said
+    assert len(make("FilterRows", drop_duplicates=["text", "label"])(data)) == 5
+
+
+def test_mistakes_in_filters(make: Make, rows: Dataset) -> None:
+    with pytest.raises(ConfigError, match="unknown operator"):
+        make("FilterRows", conditions={"n": {"=<": 3}})
+    with pytest.raises(DataError, match="did you mean 'film'"):
+        make("FilterRows", drop_empty=["filn"])(rows)
+    with pytest.raises(DataError, match="column's type int64"):
+        make("FilterRows", conditions={"n": "three"})(rows)
+    assert len(make("FilterRows", conditions={"n": {"<": 0}})(rows)) == 0
+
+
+def test_concatenate(make: Make, rows: Dataset) -> None:
+    joined = make("ConcatenateDatasets")([DatasetDict(train=rows, test=rows), {"train": rows}])
+    assert {name: len(part) for name, part in joined.items()} == {"train": 200, "test": 100}
+    assert len(make("ConcatenateDatasets")([rows, rows])) == 200
+    with pytest.raises(DataError, match="different columns"):
+        make("ConcatenateDatasets")([rows, rows.remove_columns(["n"])])
+    with pytest.raises(DataError, match="must be DatasetDicts"):
+        make("ConcatenateDatasets")([rows, DatasetDict(train=rows)])
+
+
+def test_columns_and_dummy(make: Make, rows: Dataset) -> None:
+    assert make("SelectColumns", columns=["label", "n"])(DatasetDict(train=rows))["train"].column_names == [
+        "label",
+        "n",
+    ]
+    with pytest.raises(DataError, match="did you mean 'label'"):
+        make("SelectColumns", columns=["lable"])(rows)
+    with pytest.raises(ConfigError, match="columns"):
+        make("SelectColumns")
+    value = object()
+    assert make("DummyTransform")(value) is value
+
+
+def test_encode_labels_gives_every_split_the_same_names(make: Make) -> None:
+    data = DatasetDict(
+        train=Dataset.from_dict({"label": ["good", "bad", "good"], "text": ["a", "b", "c"]}),
+        test=Dataset.from_dict({"label": ["so so", "bad"], "text": ["d", "e"]}),
+    )
+    encoded = make("EncodeLabels")(data)
+    assert encoded["train"]["label"][:] == [1, 0, 1]
+    assert encoded["test"]["label"][:] == [2, 0]
+    names = [encoded[split].features["label"].names for split in encoded]
+    assert names == [["bad", "good", "so so"]] * 2
+    assert encoded["train"].column_names == ["label", "text"]
+    assert make("EncodeLabels", names=["so so", "good", "bad"])(data)["test"]["label"][:] == [0, 2]
+    with pytest.raises(DataError, match="'so so', which is none of the 2 names"):
+        make("EncodeLabels", names=["good", "bad"])(data)
+
+
+def test_labels_that_are_text_are_told_when_the_loaders_are_made(make: Make) -> None:
+    data = DatasetDict(train=Dataset.from_dict({"label": ["good", "bad"], "input_ids": [[1], [2]]}))
+    with pytest.raises(DataError, match="the labels must be numbers, but the column 'label' holds"):
+        make("MakeDataloaders")(data)
+    loader = make("MakeDataloaders")(make("EncodeLabels")(data))["train_dataloaders"][0]
+    assert loader.dataset.features["label"].names == ["bad", "good"]

