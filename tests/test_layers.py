@@ -17,6 +17,8 @@ PACKAGE = ROOT / "runway"
 FLOORS = {
     "errors": 0,
     "config": 1,
+    "ranks": 0,
+    "disk": 2,
     "registry": 1,
     "user_code": 1,
     "log": 1,

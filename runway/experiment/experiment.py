@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from runway.config import Config
 from runway.errors import ConfigError, ExperimentError
-from runway.experiment import ranks
+from runway.experiment.folders import announce
 from runway.experiment.folders.reset import recover
 from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder, folder_name, write_json
 from runway.experiment.folders.runs import note_run
 from runway.experiment.provenance import Provenance, data_keys
 from runway.experiment.results import EvalResult, TestResult, TrainResult
 from runway.log import add_file, close_files, info, set_quiet, shown, table, to_files
+from runway.ranks import rank
 
 if TYPE_CHECKING:
     import lightning
@@ -251,7 +252,7 @@ class RunwayExperiment:
 
     def show(self, metrics: Mapping[str, Any], folder: Path) -> None:
         """Print the path, and the numbers where no node of the evaluation pipeline has done so."""
-        if ranks.rank() != 0:
+        if rank() != 0:
             return
         nodes = (self._test_pipeline().get("transforms") or {}).values()
         if any(node.get("transform_name") == "DisplayEvalResults" for node in nodes):
@@ -279,13 +280,13 @@ class RunwayExperiment:
 
     def write_config(self, folder: Path) -> None:
         """Save the resolved config beside the results."""
-        if ranks.rank() == 0:
+        if rank() == 0:
             write_json(folder / "config.json", self.config.to_dict())
 
     @contextmanager
     def logging_to(self, path: Path) -> Iterator[None]:
         """Write runway's lines into the run's log, too, an error as well; ranks other than the first only warn."""
-        if ranks.rank() == 0:
+        if rank() == 0:
             add_file(path)
         else:
             set_quiet(True)
@@ -343,14 +344,14 @@ class RunwayExperiment:
 
     def recover_versions(self) -> None:
         """Put back the versions that a ``--reset`` has moved aside, where it was killed."""
-        if ranks.rank() == 0:
+        if rank() == 0:
             recover(self.folder)
 
     def claim(self) -> RunFolder:
         """This training's version: rank 0 makes it, the other ranks of the same run share it."""
-        if ranks.rank() == 0:
+        if rank() == 0:
             run = self.folder.claim(self.tags)
-            ranks.announce(run.path, self.root)
+            announce.announce(run.path, self.root)
             return run
-        path = ranks.announced(self.root)
+        path = announce.announced(self.root)
         return next(run for run in self.folder.versions() if run.path == path)

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runway.experiment.folders.run_folder import read_json, write_json, write_text
-from runway.experiment.ranks import rank
+from runway.disk import replace_text
+from runway.experiment.folders.run_folder import read_json, write_json
+from runway.ranks import rank
 
 FILE = "provenance.json"
 DIFF_FILE = "git_diff.patch"
@@ -45,7 +46,7 @@ class Provenance:
         earlier = read_json(self.path, {}) if resumed_from else {}
         git, diff = describe_git(project)
         if diff:
-            write_text(self.path.parent / DIFF_FILE, diff)
+            replace_text(self.path.parent / DIFF_FILE, diff)
         self.facts = {
             "status": RUNNING,
             "started": timestamp(),

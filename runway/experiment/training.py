@@ -12,15 +12,16 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from lightning.pytorch.utilities.model_summary import ModelSummary
 
+from runway.disk import replace_text
 from runway.errors import ConfigError, ExperimentError
 from runway.executors.artifacts import data_statistics, save_tokenizer
 from runway.executors.base_executor import BaseExecutor
-from runway.experiment import ranks
 from runway.experiment.callbacks.checkpointing import FirstStep, checkpoint_callback, early_stopping_callback
 from runway.experiment.callbacks.interruption import Interrupted, StopRequest
 from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.callbacks.resume import ResumePoint
 from runway.experiment.callbacks.stopping import Stopped, StopWhenAsked
+from runway.experiment.folders import announce
 from runway.experiment.folders.checkpoints import (
     best_checkpoint,
     is_misfit,
@@ -32,12 +33,13 @@ from runway.experiment.folders.checkpoints import (
     weights_file,
 )
 from runway.experiment.folders.reset import Reset
-from runway.experiment.folders.run_folder import RunFolder, write_json, write_text
+from runway.experiment.folders.run_folder import RunFolder, write_json
 from runway.experiment.loggers import LoggerPlace, build_loggers, check_loggers, finish_loggers
 from runway.experiment.results import TrainResult
 from runway.experiment.start_checks import check_training, warn_of_changes
 from runway.experiment.trainer import QUIET, build_trainer, check_trainer, quiet_lightning
 from runway.log import info, shown, warning
+from runway.ranks import rank
 
 if TYPE_CHECKING:
     import lightning
@@ -80,7 +82,7 @@ class Training:
         experiment = self.experiment
         with quiet_lightning():
             logger_names = self._check()
-            if experiment.reset and ranks.rank() == 0:
+            if experiment.reset and rank() == 0:
                 self.reset.confirm(experiment.assume_yes)
             resumed = self._find_resumed() if experiment.resume else None
             pipeline, nodes = experiment.data()
@@ -106,7 +108,7 @@ class Training:
                         info(f"best checkpoint: {shown(best)}" if best else "no checkpoint was saved")
                 finally:
                     finish_loggers()
-                    ranks.withdraw(experiment.root)
+                    announce.withdraw(experiment.root)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         return TrainResult(run.train, metrics, best)
 
@@ -159,7 +161,7 @@ class Training:
                 where=str(path),
                 hint="start a new version from its weights with train.load_model_path, and leave save_weights_only out",
             )
-        if ranks.rank() == 0:
+        if rank() == 0:
             warn_of_changes(run, self.experiment.config)
         return Resumed(run, path, int(content["global_step"]))
 
@@ -196,9 +198,9 @@ class Training:
 
     def _summarise(self, executor: lightning.LightningModule, run: RunFolder) -> None:
         summary = ModelSummary(executor, max_depth=3)
-        write_text(run.train / "model_summary.txt", str(summary) + "\n")
+        replace_text(run.train / "model_summary.txt", str(summary) + "\n")
         info(f"model: {summary.total_parameters:,} parameters, {summary.trainable_parameters:,} of them trained")
-        if isinstance(executor, BaseExecutor) and ranks.rank() == 0:
+        if isinstance(executor, BaseExecutor) and rank() == 0:
             write_json(run.train / "data_statistics.json", data_statistics(executor.dataloaders()))
             save_tokenizer(executor, run.train)
 
@@ -239,7 +241,7 @@ class Training:
             if self.steps:
                 self.reset.finish()
             stays = self.steps or resumed or run.has_checkpoints() or (stopped and self.reset.place is None)
-            if not stays and ranks.rank() == 0:
+            if not stays and rank() == 0:
                 self.experiment.folder.remove([run])
                 info(f"{run.path.name} is removed: it {'was stopped' if stopped else 'failed'} before its first step")
             raise

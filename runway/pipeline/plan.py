@@ -18,6 +18,7 @@ from runway.pipeline.keys.code import code_of
 from runway.pipeline.keys.fingerprint import Unfingerprintable, combine, digest
 from runway.pipeline.keys.origin import package_versions
 from runway.pipeline.keys.tracked import KnownFiles, ReadSet, states
+from runway.ranks import rank
 
 if TYPE_CHECKING:
     from runway.pipeline.graph import Graph, Node
@@ -251,7 +252,7 @@ class Plan:
         if not step.node.regenerate or step.node.name in self.done_before:
             return False
         # Under DDP the first process prepares the data; the others take what it made.
-        if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        if rank() > 0:
             return False
         cls = self.graph.classes[step.node.name]
         return not cls.INTERACTIVE or at_terminal()  # type: ignore[attr-defined]

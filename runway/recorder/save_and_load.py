@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from runway.disk import replacing
 from runway.errors import DataError, did_you_mean
 from runway.recorder import file_formats as formats
 from runway.recorder.encoding import IMAGE
@@ -167,17 +166,6 @@ def load(paths: Paths) -> Content:
         )
     _read_images(table, paths.folder, header.get("columns", {}))
     return Content(table, header.get("stats", stats), header.get("meta", meta))
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to instead; it takes the place of ``path`` when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -92,7 +92,7 @@ class BaseTransform:
         if verdict is False:
             raise DataError(
                 f"the {side} of {type(self).__name__} does not pass its _check_{side}: {type(data).__name__}",
-                where=f"node {self.name!r}",
+                where=self.where,
             )
 
     def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str) -> Any:
@@ -103,14 +103,36 @@ class BaseTransform:
             if missing:
                 raise DataError(
                     f"{setting} names {missing[0]!r}, which the data does not have",
-                    where=f"node {self.name!r}",
+                    where=self.where,
                     hint=did_you_mean(missing[0], data),
                 )
             return {mapping.get(key, key): value for key, value in data.items()}
         raise DataError(
             f"{setting} needs a dict or a Dataset, but the data is a {type(data).__name__} instead",
-            where=f"node {self.name!r}",
+            where=self.where,
         )
+
+    @property
+    def where(self) -> str:
+        """This node, as errors and warnings name it."""
+        return f"node {self.name!r}"
+
+    def need_columns(self, data: Any, names: Iterable[str], *, split: str | None = None) -> None:
+        """Check that a dataset has some columns.
+
+        Args:
+            data: a Dataset, or anything with ``column_names``.
+            names: the columns.
+            split: the split's name, for the error.
+
+        Raises:
+            DataError: one is not there; with the closest names.
+        """
+        for name in names:
+            if name not in data.column_names:
+                owner = "the data has" if split is None else f"the split {split!r} has"
+                hint = did_you_mean(name, data.column_names)
+                raise DataError(f"{owner} no column {name!r}", where=self.where, hint=hint)
 
     @property
     def use_dummy_data(self) -> bool:
@@ -239,7 +261,7 @@ class HFDatasetTransform(BaseTransform):
         if not isinstance(data, Dataset | DatasetDict | IterableDataset | IterableDatasetDict):
             raise DataError(
                 f"{type(self).__name__} {verb} a Dataset or a DatasetDict, but has a {type(data).__name__} instead",
-                where=f"node {self.name!r}",
+                where=self.where,
             )
 
     def __call__(self, data: Any = None) -> Any:
@@ -263,7 +285,7 @@ class HFDatasetTransform(BaseTransform):
             if missing:
                 raise DataError(
                     f"{setting} names the column {missing[0]!r}, which the data does not have",
-                    where=f"node {self.name!r}",
+                    where=self.where,
                     hint=did_you_mean(missing[0], dataset.column_names),
                 )
             return dataset.rename_columns(dict(mapping))
@@ -293,11 +315,11 @@ class HFDatasetTransform(BaseTransform):
             DataError: it is not there, or it has no rows.
         """
         if name not in data:
-            raise DataError(f"there is no split {name!r}", where=f"node {self.name!r}", hint=did_you_mean(name, data))
+            raise DataError(f"there is no split {name!r}", where=self.where, hint=did_you_mean(name, data))
         if not len(data[name]):
             raise DataError(
                 f"the split {name!r} is empty",
-                where=f"node {self.name!r}",
+                where=self.where,
                 hint="look at its input node: every row was filtered out, or the source has none",
             )
         return data[name]

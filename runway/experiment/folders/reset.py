@@ -15,10 +15,10 @@ import uuid
 from pathlib import Path
 from typing import Any, NoReturn
 
+from runway.disk import hold, replace_text
 from runway.errors import ExperimentError
-from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder, write_text
+from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder
 from runway.log import info, warning
-from runway.pipeline.locks import hold
 
 CLAIMED_FILE = ".claimed"  # holds the name of the version that was made in their place
 
@@ -90,7 +90,7 @@ class Reset:
     def note_claimed(self, run: RunFolder) -> None:
         """Note which version took the place: where its start is killed, it goes and they come back."""
         if self.place is not None:
-            write_text(self.place / CLAIMED_FILE, run.path.name)
+            replace_text(self.place / CLAIMED_FILE, run.path.name)
 
     def finish(self) -> None:
         """The new training has begun: delete the versions before it."""

@@ -6,15 +6,14 @@ A version is claimed by making its folder: two processes at once get two version
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runway.disk import replace_text
 from runway.errors import ConfigError, ExperimentError
 
 CHECKPOINT_SUFFIX = ".ckpt"
@@ -169,20 +168,9 @@ class ExperimentFolder:
         return "there are: " + ", ".join(run.path.name for run in versions[-8:])
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sibling = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        sibling.write_text(text, encoding="utf-8")
-        os.replace(sibling, path)
-    finally:
-        sibling.unlink(missing_ok=True)
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON, atomically; what JSON does not know is written as text."""
-    write_text(path, json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
+    replace_text(path, json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
 
 
 def as_json(value: Any) -> Any:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from runway.pipeline.store.local import JOURNAL, META, Entry, Store, replace_text
+from runway.disk import replace_text
+from runway.pipeline.store.local import JOURNAL, META, Entry, Store
 
 LEFTOVER_AGE = 24 * 3600
 

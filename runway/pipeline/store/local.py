@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from runway.disk import hold, replace_text, scratch_name
 from runway.errors import StoreError
 from runway.log import info, warning
 from runway.pipeline.keys.fingerprint import combine
 from runway.pipeline.keys.tracked import KnownFiles, ReadSet, hash_file
-from runway.pipeline.locks import hold
 from runway.pipeline.store import formats
 
 META = "meta.json"
@@ -211,7 +211,7 @@ class Store:
             StoreError: the value has no format, the disk is full, or the store cannot be written.
         """
         final = self.place(key)
-        temporary = f"{self._root}/{key[:2]}/.{key}.tmp-{os.getpid()}-{time.time_ns()}"
+        temporary = scratch_name(final)
         text = formats.small_text(value) if keep_value else None
         with self._writing(Path(final)):
             try:
@@ -324,13 +324,3 @@ def _list_files(folder: str) -> dict[str, tuple[int, int, str]]:
                 status = entry.stat()
                 found[name] = (status.st_size, status.st_mtime_ns, hash_file(entry.path))
     return dict(sorted(found.items()))
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}-{time.time_ns()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

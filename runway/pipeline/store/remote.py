@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runway.disk import replace_text, scratch_name
 from runway.errors import StoreError
 from runway.pipeline.keys.fingerprint import combine
-from runway.pipeline.store.local import META, Entry, Store, replace_text
+from runway.pipeline.store.local import META, Entry, Store
 
 if TYPE_CHECKING:
     from runway.pipeline.keys.tracked import KnownFiles, ReadSet
@@ -103,7 +102,7 @@ class RemoteStore(Store):
         return super().load(self._fetch(entry) if entry.meta.get(ELSEWHERE) else entry)
 
     def _fetch(self, entry: Entry) -> Entry:
-        temporary = entry.path.with_name(f".{entry.key}.tmp-{os.getpid()}-{time.time_ns()}")
+        temporary = Path(scratch_name(entry.path))
         meta = {name: value for name, value in entry.meta.items() if name != ELSEWHERE}
         try:
             temporary.mkdir(parents=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runway.experiment.folders.run_folder import write_json, write_text
+from runway.experiment.folders.run_folder import write_json
 from runway.experiment.folders.runs import find_runs
 
 
@@ -12,8 +12,8 @@ def test_only_finished_tests_count_as_tests(tmp_path: Path) -> None:
     run = tmp_path / "group" / "tiny_V0"
     for name, status in {"a": "finished", "b": "failed", "c": "running", "d": "interrupted"}.items():
         write_json(run / "test" / name / "provenance.json", {"status": status})
-    write_text(run / "test" / "e" / "provenance.json", "{half")
-    write_text(run / "test" / "f" / "provenance.json", "[]")
+    replace_text(run / "test" / "e" / "provenance.json", "{half")
+    replace_text(run / "test" / "f" / "provenance.json", "[]")
     (found,) = find_runs(tmp_path)
     assert (found.path, found.training, found.tests) == (run, {}, ("a",))
     assert found.other_tests == {"b": "failed", "c": "running", "d": "interrupted", "e": "unknown", "f": "unknown"}

@@ -10,19 +10,12 @@ import os
 import time
 from pathlib import Path
 
+from runway.disk import replace_text
 from runway.errors import ExperimentError
-from runway.experiment.folders.run_folder import write_text
+from runway.ranks import rank
 
 VARIABLE = "RUNWAY_RUN_FOLDER"
 _WAIT_SECONDS = 600.0
-
-
-def rank() -> int:
-    """This process's rank, known before any process group is there."""
-    for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    return 0
 
 
 def announce(run: Path, root: Path) -> None:
@@ -30,7 +23,7 @@ def announce(run: Path, root: Path) -> None:
     os.environ[VARIABLE] = str(run)
     note = _note(root)
     if note is not None:
-        write_text(note, str(run))
+        replace_text(note, str(run))
 
 
 def withdraw(root: Path) -> None:
