@@ -1,4 +1,4 @@
-"""The floors of the package: who may import whom, what may be loaded when, and how long a file may be."""
+"""The floors of the package: who may import whom, and what may be loaded when."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,24 +14,23 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "runway"
 
-FLOORS = {
-    "errors": 0,
-    "config": 1,
-    "ranks": 0,
-    "disk": 2,
-    "registry": 1,
-    "user_code": 1,
-    "log": 1,
-    "recorder": 2,
-    "metrics": 2,
-    "assets": 2,
-    "transforms": 3,
-    "pipeline": 4,
-    "executors": 5,
-    "experiment": 6,
-    "report": 7,
-    "cli": 8,
-}
+SPINE = [
+    {"errors", "ranks"},
+    {"log"},
+    {"disk"},
+    {"recorder", "metrics", "assets"},
+    {"user_code"},
+    {"registry"},
+    {"config"},
+    {"transforms"},
+    {"pipeline"},
+    {"executors"},
+    {"experiment"},
+    {"report", "sweep", "launch"},
+    {"cli"},
+]
+"""The floors, from the ground up: a module imports from its own room and from floors below."""
+FLOORS = {room: floor for floor, rooms in enumerate(SPINE) for room in rooms}
 # The doors of the package: `import runway`, whose names load on first use, `python -m runway`, and the place where the
 # original kept its transforms, which gives today's.
 DOORS = {"__init__", "__main__", "data_module"}
@@ -39,8 +38,6 @@ DOORS = {"__init__", "__main__", "data_module"}
 # Loading any of these costs more than a whole cached run may.
 HEAVY = {"torch", "lightning", "transformers", "datasets", "evaluate", "pandas", "wandb", "ray", "pyarrow", "numpy"}
 HEAVY |= {"sklearn", "scipy", "matplotlib", "peft", "optuna", "tensorboard", "sacrebleu", "tokenizers", "PIL"}
-
-LONGEST_FILE = 400
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 # Modules that `evaluate` copies into a folder of its own and runs there; they are data to the package.
@@ -52,12 +49,6 @@ METRIC_MODULES = {
 def room_of(path: Path) -> str:
     """The folder or single-file module that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def each_of(paths: Iterable[Path]) -> pytest.MarkDecorator:
-    """Run the test once for each file, named by its path."""
-    chosen = list(paths)
-    return pytest.mark.parametrize("path", chosen, ids=[path.relative_to(ROOT).as_posix() for path in chosen])
 
 
 ON_FLOORS = [path for path in FILES if room_of(path) in FLOORS]
@@ -100,47 +91,42 @@ def test_every_file_stands_on_a_floor() -> None:
     assert rooms <= set(FLOORS), f"no floor is given for {sorted(rooms - set(FLOORS))}"
 
 
-@each_of(ON_FLOORS)
-def test_a_module_imports_only_from_floors_below(path: Path) -> None:
-    own = room_of(path)
+def test_a_module_imports_only_from_floors_below() -> None:
     upward = [
-        f"line {line}: {module}"
+        f"{path.relative_to(ROOT)}:{line}: {module}"
+        for path in ON_FLOORS
         for module, line, _ in imports_of(path)
         if (parts := module.split("."))[0] == "runway"
         and len(parts) > 1
-        and parts[1] != own
-        and FLOORS.get(parts[1], -1) >= FLOORS[own]
-        # `log` and `registry` are single files of one floor, which `config` stands beside.
-        and not (parts[1] in ("log", "registry", "user_code") and FLOORS[own] == FLOORS[parts[1]])
+        and parts[1] != room_of(path)
+        and FLOORS.get(parts[1], -1) >= FLOORS[room_of(path)]
     ]
-    assert not upward, f"{own} (floor {FLOORS[own]}) imports from its own height or above: {upward}"
+    assert not upward, "imports from their own height or above:\n" + "\n".join(upward)
 
 
-@each_of(LIGHT)
-def test_heavy_libraries_are_imported_in_functions_below_the_executors(path: Path) -> None:
-    loaded = {f"line {line}: {name}" for name, line, now in imports_of(path) if now and name.split(".")[0] in HEAVY}
-    # DESIGN allows the recorder's inner files pyarrow at their top: they load when a recorder is used.
-    if room_of(path) == "recorder" and path.name != "__init__.py":
-        loaded = {entry for entry in loaded if "pyarrow" not in entry}
-    assert not loaded, f"import these where they are used, inside the function: {sorted(loaded)}"
+def test_heavy_libraries_are_imported_in_functions_below_the_executors() -> None:
+    loaded = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in LIGHT
+        for name, line, now in imports_of(path)
+        if now
+        and (top := name.split(".")[0]) in HEAVY
+        # The recorder's inner files load when a recorder is used, and may have pyarrow at their top.
+        and not (top == "pyarrow" and room_of(path) == "recorder" and path.name != "__init__.py")
+    ]
+    assert not loaded, "import these where they are used, inside the function:\n" + "\n".join(loaded)
 
 
-@each_of(FILES)
-def test_no_file_is_longer_than_400_lines(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST_FILE, f"{lines} lines: it wants to be two rooms"
-
-
-# The log and the command line are where the terminal is written to; the rest hands them what is to be said.
-@each_of(path for path in FILES if room_of(path) not in ("log", "cli"))
-def test_nothing_is_printed_but_through_the_log(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def test_nothing_is_printed_but_through_the_log() -> None:
+    """The log and the command line are where the terminal is written to; the rest hands them what is to be said."""
     calls = [
-        node.lineno
-        for node in ast.walk(tree)
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in FILES
+        if room_of(path) not in ("log", "cli")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
-    assert not calls, f"print() in lines {calls}: use runway.log"
+    assert not calls, "print(): use runway.log\n" + "\n".join(calls)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runway.disk import replace_text
 from runway.experiment.folders.run_folder import write_json
 from runway.experiment.folders.runs import find_runs
 
