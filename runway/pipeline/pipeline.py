@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runway.config.config import Config
 from runway.errors import ConfigError
@@ -13,9 +13,13 @@ from runway.pipeline.graph import Graph
 from runway.pipeline.isolation import fork
 from runway.pipeline.plan import CACHED, Plan
 from runway.pipeline.runners.serial import SerialRunner
-from runway.pipeline.store.local import DamagedEntry, Store
-from runway.pipeline.store.remote import RemoteStore, is_url
+from runway.pipeline.runners.step import Bench, Spec, open_entries
+from runway.pipeline.store import open_store
+from runway.pipeline.store.local import DamagedEntry
 from runway.user_code import import_project_code
+
+if TYPE_CHECKING:
+    from runway.pipeline.runners.base import Runner
 
 DEFAULT_CACHE = "cache"
 MOST_REPAIRS = 5
@@ -38,6 +42,9 @@ class DataPipeline:
         ConfigError: something in the config is wrong; all there is, collected.
     """
 
+    runner_class: type[Runner] = SerialRunner
+    """Where and in which order the nodes of a plan are computed."""
+
     def __init__(
         self,
         config: Mapping[str, Any],
@@ -58,7 +65,16 @@ class DataPipeline:
         self.project = Path(project or getattr(global_config, "project", None) or Path.cwd()).resolve()
         asked = (global_config or {}).get("use_dummy_data", False) if use_dummy_data is None else use_dummy_data
         self.use_dummy_data = bool(asked)
-        self.store = self._open_store(str(cache_dir or meta.get("default_cache_dir") or DEFAULT_CACHE), meta)
+        self.spec = Spec(
+            project=str(self.project),
+            section=config,
+            where=place,
+            config=self.global_config,
+            store=str(cache_dir or meta.get("default_cache_dir") or DEFAULT_CACHE),
+            allow_pickle=meta.get("allow_pickle"),
+            use_dummy_data=self.use_dummy_data,
+        )
+        self.store = open_store(self.spec.store, project=self.project, allow_pickle=self.spec.allow_pickle)
         from_file = "project" in getattr(self.global_config, "__dict__", {})
         if graph is None and from_file:  # load_config knows the project; in a notebook nobody has imported its code
             import_project_code(self.project, ("data_ops",), meta.get("user_modules") or ())
@@ -66,12 +82,6 @@ class DataPipeline:
         self.versions = tuple(meta.get("cache_versions") or ())
         self._regenerated: set[str] = set()
         self._outputs: dict[str, Any] = {}
-
-    def _open_store(self, root: str, meta: Mapping[str, Any]) -> Store:
-        allow_pickle = meta.get("allow_pickle")
-        if is_url(root):
-            return RemoteStore(root, self.project / DEFAULT_CACHE / "remote", allow_pickle=bool(allow_pickle))
-        return Store(self.project / Path(root).expanduser(), allow_pickle=allow_pickle is None or bool(allow_pickle))
 
     # -- outputs
 
@@ -165,14 +175,11 @@ class DataPipeline:
     def _plan(self, targets: list[str], *, values: bool, given: Mapping[str, Any]) -> Plan:
         plan = Plan(
             self.graph,
-            self.store,
-            project=self.project,
-            global_config=self.global_config,
-            flags={"use_dummy_data": self.use_dummy_data},
+            open_entries(self.spec, self.store),
             given=given,
             versions=self.versions,
+            done_before=self._regenerated,
         )
-        plan.done_before = self._regenerated
         plan.look_up(targets)
         plan.settle(targets, values=values)
         return plan
@@ -185,7 +192,7 @@ class DataPipeline:
     ) -> tuple[dict[str, Any], list[str]]:
         ran: list[str] = []
         for repair in range(MOST_REPAIRS + 1):
-            runner = SerialRunner(plan, use_dummy_data=self.use_dummy_data, project=self.project, quiet=self.quiet)
+            runner = self.runner_class(plan, Bench(self.graph, plan.entries, plan.given), self.spec, quiet=self.quiet)
             try:
                 return runner.run(targets, values=values, run_uncached=run_uncached), ran + runner.ran
             except DamagedEntry:

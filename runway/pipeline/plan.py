@@ -6,26 +6,21 @@ key is not known: the node is *maybe*, because an output that comes out the same
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.log import info
-from runway.pipeline.explain import explain
-from runway.pipeline.keys.code import code_of
+from runway.pipeline.keys.code import Code, code_of
 from runway.pipeline.keys.fingerprint import Unfingerprintable, combine, digest
+from runway.pipeline.keys.key import KeyParts
 from runway.pipeline.keys.origin import package_versions
-from runway.pipeline.keys.tracked import KnownFiles, ReadSet, states
 from runway.ranks import rank
 
 if TYPE_CHECKING:
+    from runway.pipeline.entries import Entries
     from runway.pipeline.graph import Graph, Node
-    from runway.pipeline.store.local import Entry, Store
-
-ENCODING = "1"
-"""Part of every key: raise it when keys are made differently, and nothing old is taken for new."""
+    from runway.pipeline.store.local import Entry
 
 CACHED, RUN, MAYBE, IDLE = "cached", "run", "maybe", "not needed"
 
@@ -33,7 +28,7 @@ CACHED, RUN, MAYBE, IDLE = "cached", "run", "maybe", "not needed"
 class Step:
     """What is known of one node in one run."""
 
-    __slots__ = ("base_key", "cached", "content", "entry", "forced", "node", "reasons", "status", "volatile")
+    __slots__ = ("cached", "content", "entry", "forced", "node", "parts", "reasons", "status", "volatile")
 
     def __init__(self, node: Node, cached: bool) -> None:
         self.node = node
@@ -43,13 +38,18 @@ class Step:
         """It comes from data that was passed in and has no fingerprint: nothing below it can be looked up."""
         self.forced = False
         """It runs whatever the store holds (``regenerate``)."""
-        self.base_key: str | None = None
-        """The key without what the node reads on the way; None while an input is unknown."""
+        self.parts: KeyParts | None = None
+        """What its key is made of; None while an input is unknown."""
         self.entry: Entry | None = None
         self.content: str | None = None
         """What the keys of its consumers are made of: the content of its output, or its own key if uncached."""
         self.status = IDLE
         self.reasons: list[str] = []
+
+    @property
+    def base_key(self) -> str | None:
+        """The key without what the node reads on the way; None while an input is unknown."""
+        return None if self.parts is None else self.parts.key()
 
 
 class Plan:
@@ -57,68 +57,55 @@ class Plan:
 
     Args:
         graph: the checked nodes.
-        store: where entries are.
-        project: what relative paths are relative to.
-        global_config: the experiment's config, against which recorded reads are compared.
-        flags: the run's flags (``use_dummy_data``).
+        entries: where outputs are looked up.
         given: {node: data fed to it instead of its inputs}.
         versions: the packages whose versions count (``meta.cache_versions``).
+        done_before: nodes with `regenerate` that this process has run already; they are not run again.
     """
 
     def __init__(
         self,
         graph: Graph,
-        store: Store,
+        entries: Entries,
         *,
-        project: Path,
-        global_config: Any,
-        flags: Mapping[str, Any],
         given: Mapping[str, Any] | None = None,
         versions: Iterable[str] = (),
+        done_before: set[str] | None = None,
     ) -> None:
         self.graph = graph
-        self.store = store
-        self.project = project
-        self.global_config = global_config
-        self.flags = flags
+        self.entries = entries
         self.given = given or {}
         self.versions = frozenset(versions)
         self.steps: dict[str, Step] = {}
         self.order: list[str] = []
-        self.done_before: set[str] = set()
-        """Nodes with `regenerate` that this process has run already."""
-        self._code_digests: dict[type, str] = {}
-        self._last_keys: dict[str, str] | None = None
+        self.done_before: set[str] = set() if done_before is None else done_before
+        self._codes: dict[type, tuple[Code, dict[str, str]]] = {}
 
-    @property
-    def last_keys(self) -> dict[str, str]:
-        """{node: the key it had last}, read when a reason is asked for."""
-        if self._last_keys is None:
-            self._last_keys = self.store.last_keys()
-        return self._last_keys
+    def inputs(self, step: Step) -> tuple[str, ...]:
+        """The nodes that a step takes its data from: none where the data is passed in."""
+        return () if step.node.name in self.given else step.node.inputs
 
     def look_up(self, targets: list[str]) -> None:
         """Work out the step of every node at or above the targets."""
         self.order = self.graph.ancestors(targets)
-        keeps = self._keepers()
+        fed = self._fed_from_outside()
         # All code is read now, as it was imported: a node that runs may change what a later one refers to.
         for name in self.order:
-            self._code_digest(self.graph.classes[name])
+            self._code(self.graph.classes[name])
         for name in self.order:
             node = self.graph.nodes[name]
-            cls = self.graph.classes[name]
-            fallback = name not in keeps and not cls.INTERACTIVE  # type: ignore[attr-defined]
-            step = Step(node, fallback if node.cache is None else bool(node.cache))
+            kept = name not in fed and not self.graph.classes[name].INTERACTIVE  # type: ignore[attr-defined]
+            step = Step(node, kept if node.cache is None else bool(node.cache))
             self.steps[name] = step
-            above = [self.steps[i] for i in node.inputs if name not in self.given]
+            above = [self.steps[i] for i in self.inputs(step)]
             # What is not kept runs inside its consumers: to run it again, they run again.
             step.forced = self._must_regenerate(step) or any(i.forced and not i.cached for i in above)
             self.resolve(step)
             if step.forced and step.cached:
                 step.content = None  # consumers wait for what it gives this time
 
-    def _keepers(self) -> set[str]:
-        """Nodes that are not kept unless they say so: those fed with data from outside, and all below them."""
+    def _fed_from_outside(self) -> set[str]:
+        """The nodes that are fed with data from outside, and all below them: they are kept only if they say so."""
         below = set(self.given)
         if below:
             for name in self.order:
@@ -130,77 +117,57 @@ class Plan:
 
     def resolve(self, step: Step) -> None:
         """Find the key of a step as far as its inputs are known, and its entry."""
-        inputs = self._input_contents(step)
-        if step.volatile or inputs is None:
+        contents = self._input_contents(step)
+        if step.volatile or contents is None:
             return
-        step.base_key = self._base_key(step.node, inputs)
+        node = step.node
+        code, versions = self._code(self.graph.classes[node.name])
+        step.parts = KeyParts(
+            transform=node.transform_name,
+            code=code,
+            arguments=node.arguments,
+            inputs=contents,
+            takes_list=node.takes_list,
+            versions=versions,
+            where=f"{self.graph.where(node.name)}.setup_kwargs",
+        )
+        base_key = step.parts.key()
         if not step.cached:
-            step.content = step.base_key
+            step.content = base_key
             return
-        entry = self.find(step.base_key)
+        entry = self.entries.find(base_key)
         # A receipt is of a time when the node was not kept.
         step.entry = None if entry is None or entry.is_receipt else entry
         step.content = step.entry.content if step.entry else None
 
-    def _input_contents(self, step: Step) -> list[str] | None:
-        if step.node.name in self.given:
+    def _input_contents(self, step: Step) -> list[tuple[str, str]] | None:
+        name = step.node.name
+        if name in self.given:
             try:
                 if self._wants_keys():
-                    return [combine("given", digest(self.given[step.node.name]))]
+                    return [("data passed in", combine("given", digest(self.given[name])))]
             except Unfingerprintable as error:
-                info(f"{step.node.name}: {error.message}: what is computed from the data passed in is not kept")
+                info(f"{name}: {error.message}: what is computed from the data passed in is not kept")
             step.volatile, step.cached = True, False
             return None
         inputs = [self.steps[name] for name in step.node.inputs]
         if any(above.volatile for above in inputs):
             step.volatile, step.cached = True, False
             return None
-        contents = [above.content for above in inputs]
-        return None if None in contents else contents  # type: ignore[return-value]
+        contents = [(above.node.name, above.content) for above in inputs if above.content is not None]
+        return contents if len(contents) == len(inputs) else None
 
     def _wants_keys(self) -> bool:
         """Whether any node that is fed from outside asks to be kept; a digest of the data costs time otherwise."""
-        return any(self.graph.nodes[name].cache for name in self._keepers())
+        return any(self.graph.nodes[name].cache for name in self._fed_from_outside())
 
-    def _base_key(self, node: Node, inputs: list[str]) -> str:
-        cls = self.graph.classes[node.name]
-        shape = "list" if node.takes_list else "one" if inputs else "none"
-        arguments = digest(node.arguments, f"{self.graph.where(node.name)}.setup_kwargs")
-        return combine(ENCODING, self._code_digest(cls), arguments, shape, *inputs)
-
-    def _code_digest(self, cls: type) -> str:
-        if cls not in self._code_digests:
+    def _code(self, cls: type) -> tuple[Code, dict[str, str]]:
+        """A class's code, and the versions that count: of packages named in the config and used in the code."""
+        if cls not in self._codes:
             code = code_of(cls)
-            self._code_digests[cls] = digest([code.parts, self.counted_versions(cls)])
-        return self._code_digests[cls]
-
-    def counted_versions(self, cls: type) -> dict[str, str]:
-        """The versions that are part of the key: of packages that are named in the config and used in the code."""
-        named = sorted(self.versions & code_of(cls).packages)
-        return package_versions(named) if named else {}
-
-    # -- entries
-
-    def find(self, base_key: str) -> Entry | None:
-        """The entry with this base key whose recorded reads are as they are now."""
-        entry = self.store.find(base_key)
-        if entry is not None:
-            return entry
-        sets, known = self.store.read_index(base_key)
-        if not sets:
-            return None
-        before = {name: list(facts) for name, facts in known.items()}
-        found = next((entry for names in sets if (entry := self._find_with(base_key, names, known))), None)
-        if found and known != before and os.access(self.store.root, os.W_OK):
-            self.store.write_read_index(base_key, sets, known)
-        return found
-
-    def _find_with(self, base_key: str, names: ReadSet, known: KnownFiles) -> Entry | None:
-        return self.store.find(final_key(base_key, self.read_states(names, known)))
-
-    def read_states(self, names: ReadSet, known: KnownFiles) -> dict[str, str]:
-        """The present state of what a node has read, by a name that people can read."""
-        return states(names, self.global_config, self.flags, known, self.project)
+            named = sorted(self.versions & code.packages)
+            self._codes[cls] = code, package_versions(named) if named else {}
+        return self._codes[cls]
 
     # -- what has to run
 
@@ -218,8 +185,7 @@ class Plan:
             step = self.steps[name]
             step.status, step.reasons = self._judge(step, value_wanted=needed[name])
             if step.status in (RUN, MAYBE):
-                for above in step.node.inputs if name not in self.given else ():
-                    needed[above] = True
+                needed.update(dict.fromkeys(self.inputs(step), True))
         # What stands above a cached node is not touched; that it is cached too is worth showing.
         for step in self.steps.values():
             if step.status == IDLE and step.entry is not None:
@@ -231,19 +197,20 @@ class Plan:
             return RUN, ["regenerate: true"] if step.node.regenerate else [f"input {name}" for name in again]
         if step.volatile:
             return RUN, ["its data is passed in"]
-        if step.base_key is None:
+        if step.parts is None:
             waiting = [name for name in step.node.inputs if self.steps[name].content is None]
             # An uncached target that ran on the same data before is not run again, nor is a cached node.
             return (RUN if value_wanted and not step.cached else MAYBE), [f"input {name}" for name in waiting]
         if not step.cached:
-            if not value_wanted and self.find(step.base_key) is not None:
+            if value_wanted:
+                return RUN, ["not cached"]
+            if self.entries.find(step.parts.key()) is not None:
                 return CACHED, ["it ran on this data before"]
-            return RUN, ["not cached"] if value_wanted else explain(self, step)
         if step.entry is None:
-            return RUN, explain(self, step)
+            return RUN, self.entries.why_missing(step.node.name, step.parts)
         if not step.entry.has_value:
             return (RUN, ["its value was removed from the cache"]) if value_wanted else (CACHED, [])
-        if not self.store.is_whole(step.entry):
+        if not self.entries.store.is_whole(step.entry):
             step.entry, step.content = None, None
             return RUN, ["its entry was damaged"]
         return CACHED, []
@@ -262,13 +229,6 @@ class Plan:
     def count(self, status: str) -> int:
         """How many steps have a status."""
         return sum(step.status == status for step in self.steps.values())
-
-
-def final_key(base_key: str, read_states: Mapping[str, str]) -> str:
-    """The key of an entry: the base key, and the state of what was read."""
-    if not read_states:
-        return base_key
-    return combine(base_key, *(part for item in sorted(read_states.items()) for part in item))
 
 
 def at_terminal() -> bool:

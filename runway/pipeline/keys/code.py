@@ -17,24 +17,28 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from runway.pipeline.keys import origin
 from runway.pipeline.keys.fingerprint import Unfingerprintable, combine, digest
-from runway.pipeline.keys.origin import is_local, package_versions
+from runway.pipeline.keys.origin import is_local, package_versions, without_path
 from runway.pipeline.keys.source import Facts, Reference, SourceFile
 from runway.user_code import source_of
 
 _MISSING = object()
 
 
-class Code(NamedTuple):
-    """What counts of a transform's code."""
+class Code:
+    """What counts of a transform's code.
 
-    parts: dict[str, str]
-    """{qualified name: digest} of everything reached: kept with each entry, so that a change can be named."""
-    packages: frozenset[str]
-    """The top-level names of the third-party packages that the source mentions."""
+    Args:
+        parts: {qualified name: digest} of everything reached: kept with each entry, so that a change can be named.
+        packages: the top-level names of the third-party packages that the source mentions.
+    """
+
+    def __init__(self, parts: dict[str, str], packages: frozenset[str]) -> None:
+        self.parts = parts
+        self.packages = packages
+        self.digest = digest(parts)
 
 
 _codes: dict[type, Code] = {}
@@ -50,13 +54,6 @@ def code_of(cls: type) -> Code:
     if cls not in _codes:
         _codes[cls] = _Walk().run(cls)
     return _codes[cls]
-
-
-def forget() -> None:
-    """Read all sources anew (after modules were reloaded, as in a notebook)."""
-    _codes.clear()
-    _sources.clear()
-    origin.forget()
 
 
 class _Walk:
@@ -82,7 +79,7 @@ class _Walk:
             self._add_value(f"{cls.__qualname__}.DEPENDS_ON[{index}]", dependency)
         while self.waiting:
             self._follow(*self.waiting.pop())
-        return Code(dict(sorted(self.parts.items())), frozenset(self.packages))
+        return Code(_without_paths(self.parts), frozenset(self.packages))
 
     # -- objects
 
@@ -103,11 +100,12 @@ class _Walk:
             return combine(found.__qualname__, digest(holder, "self", self._add_code))
         if id(found) not in self.identities:
             name = f"{_home(found)}.{getattr(found, '__qualname__', type(found).__qualname__)}"
+            identity = without_path(name)
             self.alive.append(found)
-            self.identities[id(found)] = name  # what is captured may lead back here
+            self.identities[id(found)] = identity  # what is captured may lead back here
             self._add_source(name, found)
             captured = self._add_captured(name, found)
-            self.identities[id(found)] = combine(name, *captured) if captured else name
+            self.identities[id(found)] = combine(identity, *captured) if captured else identity
         return self.identities[id(found)]
 
     def _add_source(self, name: str, found: Any) -> None:
@@ -157,7 +155,7 @@ class _Walk:
         """The digest of a captured value; where it has none, its type stands for it."""
         if isinstance(value, ModuleType):
             self._add_module(value)
-            return value.__name__
+            return without_path(value.__name__)
         try:
             found = digest(value, name, self._add_code)
         except (Unfingerprintable, RecursionError):
@@ -269,7 +267,7 @@ class _Walk:
         elif isinstance(value, type | FunctionType):
             identity = self._add_code(value)
             renamed = value.__name__ != name  # ``from helpers import other as clean``
-            if is_local(_home(value)) and (renamed or identity != f"{_home(value)}.{value.__qualname__}"):
+            if is_local(_home(value)) and (renamed or identity != without_path(f"{_home(value)}.{value.__qualname__}")):
                 self.parts.setdefault(full, digest(identity))
         elif full not in self.parts and not self._add_value(full, value):
             # An object made when its module was imported (a logger, a tokenizer): what counts is how it was made.
@@ -332,7 +330,15 @@ def _functions_in(cls: Any) -> list[FunctionType]:
 
 
 def _type_name(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    return without_path(f"{type(value).__module__}.{type(value).__qualname__}")
+
+
+def _without_paths(parts: dict[str, str]) -> dict[str, str]:
+    """The parts under the names that count: those of one name that several of runway's modules have, together."""
+    named: dict[str, list[str]] = {}
+    for full, part in sorted(parts.items()):
+        named.setdefault(without_path(full), []).append(part)
+    return {name: found[0] if len(found) == 1 else combine(*sorted(found)) for name, found in sorted(named.items())}
 
 
 def _is_package(module: ModuleType) -> bool:

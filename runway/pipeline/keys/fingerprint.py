@@ -14,6 +14,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from runway.errors import RunwayError
+from runway.pipeline.keys.origin import without_path
 
 DIGEST_BYTES = 16
 
@@ -130,7 +131,7 @@ def _find_encoder(value: Any) -> Callable[[Any], tuple[str, Parts]] | None:
 
 
 def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return without_path(f"{kind.__module__}.{kind.__qualname__}")
 
 
 def _mapping(value: Mapping) -> tuple[str, Parts]:

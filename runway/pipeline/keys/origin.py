@@ -23,6 +23,19 @@ def is_local(module_name: str) -> bool:
     return _local_names[top]
 
 
+def without_path(name: str) -> str:
+    """``runway.transforms.base.X.y`` as ``runway.X.y``: moving a module of runway's must not re-run anybody's data.
+
+    Args:
+        name: the full name of something, its module imported.
+    """
+    if not name.startswith("runway."):
+        return name
+    parts = name.split(".")
+    depth = next((depth for depth in range(len(parts), 1, -1) if ".".join(parts[:depth]) in sys.modules), 1)
+    return ".".join(["runway", *parts[depth:]])
+
+
 def _is_local_top(top: str) -> bool:
     if not top or top in sys.stdlib_module_names:
         return False
@@ -61,8 +74,3 @@ def package_versions(names: Iterable[str]) -> dict[str, str]:
             owners = importlib.metadata.packages_distributions().get(name)
             found[name] = importlib.metadata.version(owners[0]) if owners else "unknown"
     return found
-
-
-def forget() -> None:
-    """Look again (after modules were reloaded, as in a notebook)."""
-    _local_names.clear()

@@ -173,6 +173,8 @@ def _normalised(node: ast.AST, in_function: bool = False) -> Iterator[str]:
     for field, value in ast.iter_fields(node):
         if field in _SKIPPED_FIELDS or value is None or value == []:
             continue
+        if field == "module" and isinstance(value, str) and value.startswith("runway."):
+            value = "runway"  # what is imported from there is followed; where its module stands does not count
         # A class reads its annotations (dataclasses do), a function does not.
         if field == "annotation" and (isinstance(node, ast.arg) or in_function):
             continue

@@ -180,7 +180,7 @@ class Store:
     # -- writing
 
     @contextlib.contextmanager
-    def lock(self, key: str, what: str) -> Iterator[bool]:
+    def claim(self, key: str, what: str) -> Iterator[bool]:
         """Hold the key: nobody else computes it meanwhile. Says so when it has to wait.
 
         Gives whether somebody has held it before: then the entry may be there by now, or parts of it.
@@ -286,7 +286,7 @@ class Store:
 
     # -- the journal: which key each node had last, to explain why it runs
 
-    def note(self, node: str, key: str) -> None:
+    def record_key(self, node: str, key: str) -> None:
         """Append to the journal that ``node`` now has ``key``."""
         line = json.dumps({"node": node, "key": key, "time": round(time.time(), 3)}) + "\n"
         with self._writing(self.root):

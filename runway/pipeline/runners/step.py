@@ -1,0 +1,271 @@
+"""The unit of work of every runner: compute one node and commit its output.
+
+What is to be done is plain data (``Work``), so that another process or machine can do it: it opens the pipeline from
+the same data (``open_bench``), loads the inputs from the store, and computes inside the consumer what is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runway.errors import StoreError
+from runway.pipeline.entries import Entries
+from runway.pipeline.graph import Graph
+from runway.pipeline.isolation import fork
+from runway.pipeline.keys.fingerprint import combine
+from runway.pipeline.node import NodeFailure, run_node
+from runway.pipeline.store import open_store
+from runway.pipeline.store.formats_hf import Unsaveable
+from runway.user_code import import_project_code
+
+if TYPE_CHECKING:
+    from runway.config.reads import Reads
+    from runway.pipeline.keys.key import KeyParts
+    from runway.pipeline.store.local import Entry, Store
+
+
+class Spec(NamedTuple):
+    """What opens a pipeline in another process: plain data.
+
+    Attributes:
+        project: the project's folder.
+        section: the pipeline's section of the config.
+        where: what the section is called in errors.
+        config: the experiment's config.
+        store: the store's folder or URL.
+        allow_pickle: whether pickled entries may be loaded; None: as the store likes.
+        use_dummy_data: the run's flag.
+    """
+
+    project: str
+    section: Mapping[str, Any]
+    where: str
+    config: Any
+    store: str
+    allow_pickle: bool | None
+    use_dummy_data: bool
+
+
+class Known(NamedTuple):
+    """What a runner knows of a node above the one that is to be computed."""
+
+    base_key: str | None
+    """What seeds it; None where it comes from data without a fingerprint."""
+    entry_key: str | None
+    """The key of its entry; None: it is not kept, and is computed inside its consumer."""
+
+
+class Work(NamedTuple):
+    """One node to be computed and kept.
+
+    Attributes:
+        node: its name.
+        parts: what its key is made of.
+        known: {node above it: what is known of it}, of the kept inputs and of all that is not kept up to the kept.
+        forced: compute it whatever the store holds.
+    """
+
+    node: str
+    parts: KeyParts
+    known: Mapping[str, Known]
+    forced: bool = False
+
+
+class Done(NamedTuple):
+    """What came of it."""
+
+    entry: Entry
+    seconds: float | None
+    """How long it took; None: another process was faster."""
+
+
+def compute_and_commit(spec: Spec, work: Work, bench: Bench | None = None) -> Done:
+    """Compute one node and commit its output, unless another process does so meanwhile.
+
+    Args:
+        spec: what opens the pipeline.
+        work: what is to be done.
+        bench: the pipeline as this process has it open already.
+
+    Raises:
+        NodeFailure: its transform raised, or gave what cannot be saved.
+        DamagedEntry: the entry of an input is not what was written.
+        StoreError: the store cannot be read or written.
+    """
+    bench = bench or open_bench(spec, work)
+    base_key = work.parts.key()
+    with bench.entries.store.claim(base_key, work.node) as held_before:
+        entry = bench.entries.usable(base_key) if held_before and not work.forced else None
+        if entry is not None:
+            return Done(entry, None)
+        value, reads, seconds = bench.compute(work.node, base_key)
+        return Done(bench.commit(work.node, work.parts, value, reads, seconds), seconds)
+
+
+def open_bench(spec: Spec, work: Work) -> Bench:
+    """Open a pipeline in a process that has nothing of it yet."""
+    project = Path(spec.project)
+    meta = (spec.config or {}).get("meta") or {}
+    import_project_code(project, ("data_ops",), meta.get("user_modules") or ())
+    graph = Graph(spec.section, place=spec.where)
+    store = open_store(spec.store, project=project, allow_pickle=spec.allow_pickle)
+    bench = Bench(graph, open_entries(spec, store))
+    bench.known.update(work.known)
+    inside = [name for name, known in work.known.items() if known.entry_key is None]
+    bench.count_consumers([work.node, *inside])
+    return bench
+
+
+def open_entries(spec: Spec, store: Store) -> Entries:
+    """The entries of a pipeline's nodes."""
+    flags = {"use_dummy_data": spec.use_dummy_data}
+    return Entries(store, config=spec.config, flags=flags, project=Path(spec.project))
+
+
+class Bench:
+    """What one process has open to compute nodes of one pipeline, and the uncached values that live in it.
+
+    An uncached value is computed when its first consumer needs it, and dropped after the last.
+
+    Args:
+        graph: the nodes.
+        entries: where outputs are looked up and committed.
+        given: {node: data fed to it instead of its inputs}.
+    """
+
+    def __init__(self, graph: Graph, entries: Entries, given: Mapping[str, Any] | None = None) -> None:
+        self.graph = graph
+        self.entries = entries
+        self.given = given or {}
+        self.known: dict[str, Known] = {}
+        """What is known of the nodes so far; a runner adds to it in dependency order."""
+        self.computed: list[str] = []
+        """The nodes that were computed, in order."""
+        self.on_uncached: Callable[[str, float], None] = lambda name, seconds: None
+        """Told each node that was computed and is not kept, and how long it took."""
+        self._found: dict[str, Entry] = {}
+        self._values: dict[str, Any] = {}
+        self._reads: dict[str, Reads] = {}
+        self._consumers_left: dict[str, int] = {}
+
+    # -- what is known, and how long values live
+
+    def learn(self, name: str, base_key: str | None, entry: Entry | None = None) -> None:
+        """Take in what a runner knows of a node."""
+        self.known[name] = Known(base_key, entry.key if entry else None)
+        if entry is not None:
+            self._found[entry.key] = entry
+
+    def count_consumers(self, nodes: Iterable[str], wanted: Iterable[str] = ()) -> None:
+        """Count who will take each value: the nodes that may be computed, and who asked for it."""
+        for name in (*(above for node in nodes for above in self._inputs(node)), *wanted):
+            self._consumers_left[name] = self._consumers_left.get(name, 0) + 1
+
+    def has_consumers(self, name: str) -> bool:
+        """Whether anybody will still take a node's value."""
+        return self._consumers_left.get(name, 0) > 0
+
+    def release_inputs(self, name: str) -> None:
+        """A node does not run after all: it takes no values."""
+        for above in self._inputs(name):
+            self._release(above)
+
+    def _release(self, name: str) -> None:
+        """One consumer less; the last one takes the value with it."""
+        self._consumers_left[name] = self._consumers_left.get(name, 0) - 1
+        if self._consumers_left[name] <= 0:
+            self._values.pop(name, None)
+
+    def take(self, name: str) -> Any:
+        """A value for one consumer, its own copy."""
+        key = self.known[name].entry_key
+        if key is not None:
+            entry = self._found.get(key) or self.entries.store.find(key)
+            if entry is None:
+                raise StoreError(f"the entry of {name} is gone", where=key, hint="run again: it is computed then")
+            return self.entries.store.load(entry)
+        if name not in self._values:
+            self.compute_uncached(name)
+        value = self._values[name]
+        self._release(name)
+        return value if name not in self._values else fork(value)
+
+    # -- computing
+
+    def compute(self, name: str, seed_key: str | None) -> tuple[Any, Reads, float]:
+        """Compute one node; gives its output, what was read for it, and the seconds it took.
+
+        Raises:
+            NodeFailure: its transform raised.
+        """
+        above = self._inputs(name)
+        for uncached in above:
+            if self.known[uncached].entry_key is None:
+                self.compute_uncached(uncached)
+        inherited = [self._reads[uncached] for uncached in above if uncached in self._reads]
+        node = self.graph.nodes[name]
+        value, reads, seconds = run_node(
+            node,
+            self.graph.classes[name],
+            self._data(name),
+            global_config=self.entries.config,
+            use_dummy_data=self.entries.flags["use_dummy_data"],
+            project=self.entries.project,
+            seed_key=seed_key or combine(name),
+        )
+        for other in inherited:
+            reads.merge(other)
+        self.computed.append(name)
+        return value, reads, seconds
+
+    def compute_uncached(self, name: str) -> None:
+        """Compute a node and the uncached ones above it that are not there yet; a stack, as chains may be long."""
+        waiting = [name]
+        while waiting:
+            current = waiting[-1]
+            missing = [i for i in self._inputs(current) if self.known[i].entry_key is None and i not in self._values]
+            if missing and current not in self._values:
+                waiting += missing
+                continue
+            waiting.pop()
+            if current not in self._values:  # two consumers may have waited for it
+                value, reads, seconds = self.compute(current, self.known[current].base_key)
+                self._values[current], self._reads[current] = value, reads
+                self.on_uncached(current, seconds)
+
+    def commit(
+        self, name: str, parts: KeyParts, value: Any, reads: Reads, seconds: float, *, keep_value: bool = True
+    ) -> Entry:
+        """Commit an output.
+
+        Raises:
+            NodeFailure: no format takes it.
+        """
+        try:
+            entry = self.entries.commit(name, parts, value, reads, seconds, keep_value=keep_value)
+        except Unsaveable as error:
+            raise NodeFailure(self.graph.nodes[name], error) from error
+        return entry
+
+    def run_for_effect(self, name: str, parts: KeyParts | None) -> None:
+        """Run an uncached node for what it does, and leave a receipt, where its data has a key."""
+        if name not in self._values:
+            self.compute_uncached(name)
+        if not self.has_consumers(name):
+            self._values.pop(name)
+        if parts is not None:
+            self.commit(name, parts, None, self._reads[name], 0.0, keep_value=False)
+
+    def _inputs(self, name: str) -> tuple[str, ...]:
+        return () if name in self.given else self.graph.nodes[name].inputs
+
+    def _data(self, name: str) -> Any:
+        if name in self.given:
+            return self.given[name]
+        node = self.graph.nodes[name]
+        data = [self.take(above) for above in node.inputs]
+        if node.takes_list:
+            return data
+        return data[0] if data else None
