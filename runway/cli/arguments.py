@@ -95,7 +95,7 @@ def _count(word: str) -> int:
 
 def _add_cache_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("action", choices=["ls", "gc", "verify"])
-    command.add_argument("folder", nargs="?", default="cache", help="the cache's folder (default: cache)")
+    command.add_argument("folder", nargs="?", default="cache", help="the cache's folder or URL (default: cache)")
     command.add_argument("--older-than", type=float, metavar="DAYS", help="gc: what was not made within DAYS")
     command.add_argument("--max-size", metavar="SIZE", help="gc: the oldest until the rest fits, as 10GB")
     command.add_argument("--dry-run", action="store_true", help="gc: only say what would go")

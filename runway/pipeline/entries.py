@@ -7,12 +7,13 @@ entry is the base key with the state of those names.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runway.errors import StoreError
 from runway.log import warning
 from runway.pipeline.keys.fingerprint import combine
 from runway.pipeline.keys.tracked import KnownFiles, ReadSet, read_set, states
@@ -20,7 +21,7 @@ from runway.pipeline.keys.tracked import KnownFiles, ReadSet, read_set, states
 if TYPE_CHECKING:
     from runway.config.reads import Reads
     from runway.pipeline.keys.key import KeyParts
-    from runway.pipeline.store.local import Entry, Store
+    from runway.pipeline.store.base import Entry, Store
 
 
 class Entries:
@@ -51,8 +52,9 @@ class Entries:
         before = {name: list(facts) for name, facts in known.items()}
         keys = (_full_key(base_key, self._states(names, known)) for names in sets)
         found = next((entry for key in keys if (entry := self.store.find(key))), None)
-        if found and known != before and os.access(self.store.root, os.W_OK):
-            self.store.write_read_index(base_key, sets, known)
+        if found and known != before:
+            with contextlib.suppress(StoreError):  # a cache that may only be read: the files are hashed again next time
+                self.store.write_read_index(base_key, sets, known)
         return found
 
     def _states(self, names: ReadSet, known: KnownFiles) -> dict[str, str]:

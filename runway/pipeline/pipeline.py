@@ -14,14 +14,13 @@ from runway.pipeline.isolation import fork
 from runway.pipeline.plan import CACHED, Plan
 from runway.pipeline.runners.serial import SerialRunner
 from runway.pipeline.runners.step import Bench, Spec, open_entries
-from runway.pipeline.store import open_store
-from runway.pipeline.store.local import DamagedEntry
+from runway.pipeline.store import DEFAULT_CACHE, open_store
+from runway.pipeline.store.base import DamagedEntry
 from runway.user_code import import_project_code
 
 if TYPE_CHECKING:
     from runway.pipeline.runners.base import Runner
 
-DEFAULT_CACHE = "cache"
 MOST_REPAIRS = 5
 
 

@@ -20,7 +20,7 @@ from runway.ranks import rank
 if TYPE_CHECKING:
     from runway.pipeline.entries import Entries
     from runway.pipeline.graph import Graph, Node
-    from runway.pipeline.store.local import Entry
+    from runway.pipeline.store.base import Entry
 
 CACHED, RUN, MAYBE, IDLE = "cached", "run", "maybe", "not needed"
 

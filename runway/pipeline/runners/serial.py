@@ -13,7 +13,7 @@ from runway.pipeline.runners.step import Work, compute_and_commit
 if TYPE_CHECKING:
     from runway.pipeline.plan import Plan
     from runway.pipeline.runners.step import Bench, Spec
-    from runway.pipeline.store.local import Entry
+    from runway.pipeline.store.base import Entry
 
 
 class SerialRunner(Runner):

@@ -17,13 +17,13 @@ from runway.pipeline.isolation import fork
 from runway.pipeline.keys.fingerprint import combine
 from runway.pipeline.node import NodeFailure, run_node
 from runway.pipeline.store import open_store
-from runway.pipeline.store.formats_hf import Unsaveable
+from runway.pipeline.store.base import Unsaveable
 from runway.user_code import import_project_code
 
 if TYPE_CHECKING:
     from runway.config.reads import Reads
     from runway.pipeline.keys.key import KeyParts
-    from runway.pipeline.store.local import Entry, Store
+    from runway.pipeline.store.base import Entry, Store
 
 
 class Spec(NamedTuple):

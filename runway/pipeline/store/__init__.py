@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runway.pipeline.store.local import Store
-from runway.pipeline.store.remote import RemoteStore, is_url
+from runway.pipeline.store.base import Store
+from runway.pipeline.store.local import LocalStore
+from runway.pipeline.store.remote import RemoteStore
+
+DEFAULT_CACHE = "cache"
+
+
+def is_url(location: str) -> bool:
+    """Whether a cache folder is an fsspec URL."""
+    return "://" in location
 
 
 def open_store(url: str, *, project: Path, allow_pickle: bool | None = None) -> Store:
-    """The store at a folder or URL.
+    """The store at a location; nothing is read or written yet.
 
     Args:
-        url: a folder, relative to the project, or an fsspec URL.
-        project: the project's folder; copies of a remote store's entries are kept in it.
-        allow_pickle: whether pickled entries may be loaded; None: from a local store only.
+        url: a folder, or any fsspec URL (``s3://bucket/runway``); a store's own ``url`` opens it again.
+        project: what a relative folder is relative to; copies of what is at a URL are kept in its ``cache/remote``.
+        allow_pickle: whether pickled entries may be loaded; None allows it in a folder, but not at a URL, because
+            others write there too and a pickle can run code.
     """
     if is_url(url):
-        return RemoteStore(url, project / "cache" / "remote", allow_pickle=bool(allow_pickle))
-    return Store(project / Path(url).expanduser(), allow_pickle=allow_pickle is None or bool(allow_pickle))
+        return RemoteStore(url, project / DEFAULT_CACHE / "remote", allow_pickle=bool(allow_pickle))
+    return LocalStore(project / Path(url).expanduser(), allow_pickle=allow_pickle is None or bool(allow_pickle))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from runway.errors import RunwayError, StoreError
 from runway.pipeline.store import formats_hf
-from runway.pipeline.store.formats_hf import Unsaveable
+from runway.pipeline.store.base import Unsaveable
 
 PICKLE = "pickle"
 SMALL_TEXT = 1000

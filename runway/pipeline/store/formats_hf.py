@@ -11,13 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from runway.errors import StoreError
+from runway.pipeline.store.base import Unsaveable
 
 BATCH_ROWS = 1000
-
-
-class Unsaveable(StoreError):
-    """A value that no format can keep."""
 
 
 def is_dataset(value: Any) -> bool:

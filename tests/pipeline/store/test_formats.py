@@ -19,7 +19,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Sequence
 from runway import EvalRecorder
 from runway.errors import StoreError
 from runway.pipeline.store import formats
-from runway.pipeline.store.local import Store
+from runway.pipeline.store.local import LocalStore
 
 META = {"node": "input:A", "parts": {}, "seconds": 0.0, "reads": None, "base_key": "k"}
 Point = namedtuple("Point", "x y")
@@ -56,7 +56,7 @@ def images(folder: Path) -> Dataset:
 
 def through_store(value: Any, folder: Path) -> tuple[Any, str, str]:
     """What the store gives back, in which format it kept it, and the digest of the content."""
-    store = Store(folder)
+    store = LocalStore(folder)
     entry = store.commit("ab" * 16, value, dict(META))
     found = store.find("ab" * 16)
     assert found is not None
@@ -244,7 +244,7 @@ def test_what_cannot_be_kept_says_so(tmp_path: Path) -> None:
         [lambda: 1, Rude(), (n for n in ()), {"a": threading.Lock()}, rows().to_iterable_dataset(), deep]
     ):
         with pytest.raises(StoreError) as caught:
-            Store(tmp_path).commit(f"{number:032}", value, dict(META))
+            LocalStore(tmp_path).commit(f"{number:032}", value, dict(META))
         assert "set `cache: false` on this node" in str(caught.value.hint)
         assert type(value).__name__ in caught.value.message
     assert not list(tmp_path.glob("*/*"))  # nor has anything of it been left
@@ -254,8 +254,8 @@ def test_what_cannot_be_kept_says_so(tmp_path: Path) -> None:
 
 
 def test_pickles_need_trust(tmp_path: Path) -> None:
-    Store(tmp_path).commit("cd" * 16, {1, 2}, dict(META))
-    careful = Store(tmp_path, allow_pickle=False)
+    LocalStore(tmp_path).commit("cd" * 16, {1, 2}, dict(META))
+    careful = LocalStore(tmp_path, allow_pickle=False)
     entry = careful.find("cd" * 16)
     assert entry is not None
     with pytest.raises(StoreError, match="can run code"):
