@@ -8,11 +8,14 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runway.errors import ConfigError, StoreError
 from runway.log import human_bytes, human_seconds, table
 from runway.pipeline.store import is_url, open_store
-from runway.pipeline.store.base import Entry, Store
+
+if TYPE_CHECKING:
+    from runway.pipeline.store.base import Entry, Store
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 

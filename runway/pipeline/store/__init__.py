@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runway.pipeline.store.base import Store
 from runway.pipeline.store.local import LocalStore
 from runway.pipeline.store.remote import RemoteStore
+
+if TYPE_CHECKING:
+    from runway.pipeline.store.base import Store
 
 DEFAULT_CACHE = "cache"
 

@@ -190,7 +190,9 @@ class LocalStore(Store):
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 hint = "free some space, or run `runway cache gc`"
-                raise StoreError("the disk is full: the cache entry was not written", where=location, hint=hint) from error
+                raise StoreError(
+                    "the disk is full: the cache entry was not written", where=location, hint=hint
+                ) from error
             if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
                 hint = "set meta.default_cache_dir to a folder that you can write to"
                 raise StoreError(f"the cache cannot be written: {error}", where=location, hint=hint) from error
@@ -299,7 +301,7 @@ def missing(folder: str, meta: dict[str, Any]) -> str | None:
     for name, (size, _, _) in meta["files"].items():
         try:
             found = os.stat(f"{folder}/{name}").st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return f"the file {name} is missing"
         if found != size:
             return f"the file {name} has {found} bytes instead of {size}"

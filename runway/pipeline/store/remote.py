@@ -158,9 +158,10 @@ class RemoteStore(Store):
 
     def _download(self, entry: Entry, folder: str) -> bool:
         """Whether the payload, now in the folder, is what was written. Sets the entry aside if not."""
+        not_there = (FileNotFoundError, FileExistsError, NotADirectoryError)  # or a file and a folder of one name
         for name in entry.meta["files"]:
-            os.makedirs(os.path.dirname(f"{folder}/{name}"), exist_ok=True)
-            with self._reaching() as (files, root), contextlib.suppress(FileNotFoundError):
+            with self._reaching() as (files, root), contextlib.suppress(*not_there):
+                os.makedirs(os.path.dirname(f"{folder}/{name}"), exist_ok=True)
                 files.get_file(f"{root}/{_path(entry.key, name)}", f"{folder}/{name}")
         damage = missing(folder, entry.meta) or altered(folder, entry.meta, thorough=True)
         if damage is not None:
