@@ -6,7 +6,9 @@ the next node's key is made of. Pickle comes last: it is the only format that ca
 
 from __future__ import annotations
 
+import importlib
 import json
+import operator
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -245,41 +247,42 @@ def _saves_itself(value: Any) -> bool:
 
 def _save_object(value: Any, directory: Path) -> None:
     value.save_to_dir(directory / "object")
-    _write_class(value, directory)
+    _save_class(value, directory)
 
 
 def _load_object(directory: Path) -> Any:
-    return _read_class(directory).load_from_dir(directory / "object")
-
-
-def _write_class(value: Any, directory: Path) -> None:
-    kind = type(value)
-    _save_json({"module": kind.__module__, "class": kind.__qualname__}, directory)
-
-
-def _read_class(directory: Path) -> Any:
-    import importlib
-
-    named = _load_json(directory)
-    found: Any = importlib.import_module(named["module"])
-    for part in named["class"].split("."):
-        found = getattr(found, part)
-    return found
+    return _load_class(directory).load_from_dir(directory / "object")
 
 
 def _is_pretrained(value: Any) -> bool:
     """Tokenizers, models, processors and configs of transformers."""
-    home = type(value).__module__.partition(".")[0]
-    return home == "transformers" and hasattr(value, "save_pretrained") and hasattr(type(value), "from_pretrained")
+    kind = type(value)
+    return _is_of_transformers(kind) and hasattr(kind, "save_pretrained") and hasattr(kind, "from_pretrained")
+
+
+def _is_of_transformers(kind: Any) -> bool:
+    return kind.__module__.partition(".")[0] == "transformers"
 
 
 def _save_pretrained(value: Any, directory: Path) -> None:
     value.save_pretrained(str(directory / "pretrained"))
-    _write_class(value, directory)
+    _save_class(value, directory)
 
 
 def _load_pretrained(directory: Path) -> Any:
-    return _read_class(directory).from_pretrained(str(directory / "pretrained"), local_files_only=True)
+    kind = _load_class(directory)
+    if not _is_of_transformers(kind):  # another library's method of that name may load a pickle
+        raise StoreError(f"the entry names {kind!r}, which is no class of transformers", where=str(directory))
+    return kind.from_pretrained(str(directory / "pretrained"), local_files_only=True)
+
+
+def _save_class(value: Any, directory: Path) -> None:
+    _save_json({"module": type(value).__module__, "class": type(value).__qualname__}, directory)
+
+
+def _load_class(directory: Path) -> Any:
+    named = _load_json(directory)
+    return operator.attrgetter(named["class"])(importlib.import_module(named["module"]))
 
 
 # --- pickle, last

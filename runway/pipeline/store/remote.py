@@ -12,7 +12,6 @@ import functools
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -153,6 +152,8 @@ class RemoteStore(Store):
 
     def verify(self, entry: Entry) -> bool:
         """Fetch all that is at the URL, and compare."""
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder:
             return self._download(entry, folder)
 

@@ -262,3 +262,10 @@ def test_pickles_need_trust(tmp_path: Path) -> None:
         careful.load(entry)
     with pytest.raises(StoreError, match="does not know"):
         formats.load("of the future", tmp_path)
+
+
+def test_an_entry_names_no_class_of_another_library(tmp_path: Path) -> None:
+    """A class method ``from_pretrained`` of any library might load a pickle."""
+    (tmp_path / "value.json").write_text('{"module": "pathlib", "class": "Path"}')
+    with pytest.raises(StoreError, match="no class of transformers"):
+        formats.load("pretrained", tmp_path)
