@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runway.transforms.datasets.arrow_writer import column, lengths
+from runway.transforms.arrow_tables import column, lengths
 
 if TYPE_CHECKING:
     from runway.executors.base_executor import BaseExecutor

@@ -96,43 +96,55 @@ class BaseTransform:
             )
 
     def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str) -> Any:
+        """The keys of a dict, or the columns of a dataset (of each split), under the names that ``mapping`` gives."""
         if not mapping:
             return data
-        if isinstance(data, Mapping) and not hasattr(data, "rename_column"):
-            missing = [key for key in mapping if key not in data]
-            if missing:
+        if isinstance(data, Mapping) and is_dataset(data):
+            return _with_parts(data, {name: self._rename(part, mapping, setting) for name, part in data.items()})
+        if not isinstance(data, Mapping) and not is_dataset(data):
+            raise DataError(
+                f"{setting} needs a dict or a Dataset, but the data is a {type(data).__name__} instead",
+                where=self.where,
+            )
+        names = data.column_names if is_dataset(data) else list(data)
+        for name in mapping:
+            if name not in names:
                 raise DataError(
-                    f"{setting} names {missing[0]!r}, which the data does not have",
+                    f"{setting} names {name!r}, which the data does not have",
                     where=self.where,
-                    hint=did_you_mean(missing[0], data),
+                    hint=did_you_mean(name, names),
                 )
-            return {mapping.get(key, key): value for key, value in data.items()}
-        raise DataError(
-            f"{setting} needs a dict or a Dataset, but the data is a {type(data).__name__} instead",
-            where=self.where,
-        )
+        if is_dataset(data):
+            return data.rename_columns(dict(mapping))
+        return {mapping.get(key, key): value for key, value in data.items()}
 
     @property
     def where(self) -> str:
         """This node, as errors and warnings name it."""
         return f"node {self.name!r}"
 
-    def need_columns(self, data: Any, names: Iterable[str], *, split: str | None = None) -> None:
+    def need_columns(
+        self, data: Any, names: Iterable[str], *, split: str | None = None, setting: str | None = None
+    ) -> None:
         """Check that a dataset has some columns.
 
         Args:
             data: a Dataset, or anything with ``column_names``.
             names: the columns.
-            split: the split's name, for the error.
+            split: the split's name, for the error; empty or None for a Dataset without splits.
+            setting: the one that names the columns, for the error.
 
         Raises:
             DataError: one is not there; with the closest names.
         """
         for name in names:
             if name not in data.column_names:
-                owner = "the data has" if split is None else f"the split {split!r} has"
-                hint = did_you_mean(name, data.column_names)
-                raise DataError(f"{owner} no column {name!r}", where=self.where, hint=hint)
+                owner = f"the split {split!r}" if split else "the data"
+                raise DataError(
+                    f"{owner} has no column {name!r}",
+                    where=f"{self.where}, {setting}" if setting else self.where,
+                    hint=did_you_mean(name, data.column_names),
+                )
 
     @property
     def use_dummy_data(self) -> bool:
@@ -145,7 +157,7 @@ class BaseTransform:
         return self.project / Path(path).expanduser()
 
     def track_file(self, path: str | Path) -> Path:
-        """Note that the output depends on this file or folder, and give its path.
+        """Record that the output depends on this file or folder, and give its path.
 
         The next run re-runs this node if the content has changed.
         """
@@ -172,7 +184,7 @@ class BaseTransform:
             raise TypeError(f"`value` of note({name!r}) must be plain data: {error}") from error
 
     def track_glob(self, pattern: str | Path) -> list[Path]:
-        """Note that the output depends on all files that match, present and to come; gives them sorted."""
+        """Record that the output depends on all files that match, present and to come; gives them sorted."""
         import glob
 
         resolved = str(self.resolve_path(pattern))
@@ -184,7 +196,9 @@ class RowWiseTransform(BaseTransform):
     """A transform of one row at a time: write ``_call(self, row_n, row)``, which returns the new row.
 
     Takes any iterable of rows, a Dataset or a DatasetDict, and gives a list, a Dataset or a DatasetDict.
-    A row for which ``_call`` returns None is left out.
+    A row for which ``_call`` returns None is left out. Of a Dataset a row is a dict, with its place there as ``row_n``;
+    a column of the output keeps the feature (ClassLabel, Image, int32) of the column of that name where its values
+    still go with it, and has null where a row lacks it. The rows are never in memory all at once.
     """
 
     def __call__(self, data: Any = None) -> Any:
@@ -203,14 +217,15 @@ class RowWiseTransform(BaseTransform):
 
     def _over_rows(self, data: Any) -> Any:
         if isinstance(data, Mapping):
-            outputs = {key: self._over_rows(part) for key, part in data.items()}
-            return _like(data, outputs)
+            return _with_parts(data, {name: self._over_rows(part) for name, part in data.items()})
         rows = self._mapped_rows(data)
-        if hasattr(data, "rename_column"):
-            from datasets import Dataset
+        if not is_dataset(data):
+            return list(rows)
+        from runway.transforms.arrow_tables import dataset_of_rows
 
-            return Dataset.from_list(list(rows))
-        return list(rows)
+        features = self._rename(dict(data.features or {}), self.input_mapping, "input_mapping")
+        renamed = self.output_mapping or {}
+        return dataset_of_rows(rows, {renamed.get(name, name): kind for name, kind in features.items()}, self.where)
 
     def _mapped_rows(self, rows: Iterable) -> Iterator:
         for row_n, row in enumerate(rows):
@@ -256,9 +271,7 @@ class HFDatasetTransform(BaseTransform):
         self._check_dataset(as_dataset_dict(data), "must return")
 
     def _check_dataset(self, data: Any, verb: str) -> None:
-        from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
-
-        if not isinstance(data, Dataset | DatasetDict | IterableDataset | IterableDatasetDict):
+        if not is_dataset(data):
             raise DataError(
                 f"{type(self).__name__} {verb} a Dataset or a DatasetDict, but has a {type(data).__name__} instead",
                 where=self.where,
@@ -278,35 +291,35 @@ class HFDatasetTransform(BaseTransform):
     def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str) -> Any:
         if not mapping:
             return data
-        data = as_dataset_dict(data)
+        rename = super()._rename
+        return self.map_splits(as_dataset_dict(data), lambda part: rename(part, mapping, setting), quiet=True)
 
-        def rename(dataset: Dataset) -> Dataset:
-            missing = [column for column in mapping if column not in dataset.column_names]
-            if missing:
-                raise DataError(
-                    f"{setting} names the column {missing[0]!r}, which the data does not have",
-                    where=self.where,
-                    hint=did_you_mean(missing[0], dataset.column_names),
-                )
-            return dataset.rename_columns(dict(mapping))
+    def splits_of(self, data: Any, *, quiet: bool = False) -> dict[str, Any]:
+        """The splits to work on, in the order of ``data``.
 
-        return self.map_splits(data, rename, quiet=True)
+        Args:
+            data: a DatasetDict; or a Dataset, which is one split without a name.
+            quiet: leave out the warning for each split of ``splits_to_process`` that is not there.
+
+        Returns:
+            ``{split: Dataset}``; the name is empty for a Dataset.
+        """
+        if not isinstance(data, Mapping):
+            return {"": data}
+        wanted = list(data) if self.splits_to_process is None else self.splits_to_process
+        for name in wanted:
+            if name not in data and not quiet:
+                warning(f"{self.where}: there is no split {name!r}, it is skipped (there are: {', '.join(data)})")
+        return {name: part for name, part in data.items() if name in wanted}
+
+    def with_splits(self, data: Any, parts: Mapping[str, Any]) -> Any:
+        """``data`` with some of its splits replaced: the way back from ``splits_of``."""
+        return _with_parts(data, parts) if isinstance(data, Mapping) else parts[""]
 
     def map_splits(self, data: Any, function: Callable[[Any], Any], *, quiet: bool = False) -> Any:
         """Apply ``function`` to a Dataset, or to the splits of a DatasetDict that are to be processed."""
-        if not isinstance(data, Mapping):
-            return function(data)
-        names = self.split_names(data, quiet=quiet)
-        return _like(data, {name: function(part) if name in names else part for name, part in data.items()})
-
-    def split_names(self, data: Mapping, *, quiet: bool = False) -> list[str]:
-        """The splits to process that ``data`` has, in its order; a warning for each that it lacks."""
-        if self.splits_to_process is None:
-            return list(data)
-        for name in self.splits_to_process:
-            if name not in data and not quiet:
-                warning(f"node {self.name!r}: there is no split {name!r}, it is skipped (there are: {', '.join(data)})")
-        return [name for name in data if name in self.splits_to_process]
+        parts = self.splits_of(data, quiet=quiet)
+        return self.with_splits(data, {name: function(part) for name, part in parts.items()})
 
     def split(self, data: DatasetDict, name: str) -> Dataset:
         """One split.
@@ -325,20 +338,22 @@ class HFDatasetTransform(BaseTransform):
         return data[name]
 
 
+def is_dataset(data: Any) -> bool:
+    """Whether data is a Dataset or a DatasetDict (iterable ones too), told without loading ``datasets``."""
+    return hasattr(data, "rename_column")
+
+
 def as_dataset_dict(data: Any) -> Any:
     """A plain dict of Datasets as a DatasetDict; anything else as it is."""
-    if type(data) is dict and data and all(hasattr(part, "rename_column") for part in data.values()):
+    if type(data) is dict and data and all(map(is_dataset, data.values())):
         from datasets import DatasetDict
 
         return DatasetDict(data)
     return data
 
 
-def _like(container: Mapping, parts: dict) -> Any:
-    """``parts`` in a container of the same type as ``container``."""
-    if type(container) is dict:
-        return parts
-    twin = copy.copy(container)
-    twin.clear()  # type: ignore[attr-defined]
-    twin.update(parts)  # type: ignore[attr-defined]
+def _with_parts(container: Mapping, parts: Mapping[str, Any]) -> Any:
+    """A container like ``container``, with some of its values replaced."""
+    twin: Any = copy.copy(container)
+    twin.update(parts)
     return twin

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runway.transforms.arrow_tables import column, lengths
 from runway.transforms.batching.length_buckets import LengthBucketSampler
-from runway.transforms.datasets.arrow_writer import column, lengths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

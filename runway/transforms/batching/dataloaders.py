@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runway.assets import assets_cache
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.registry import register_transform_functor
+from runway.transforms.arrow_tables import column
 from runway.transforms.base import HFDatasetTransform
 from runway.transforms.batching.collate import (
     IndexedRows,
@@ -17,7 +18,6 @@ from runway.transforms.batching.collate import (
     row_lengths,
 )
 from runway.transforms.batching.length_buckets import LengthBucketSampler
-from runway.transforms.datasets.arrow_writer import column
 from runway.transforms.text.tokenize import load_tokenizer
 
 if TYPE_CHECKING:

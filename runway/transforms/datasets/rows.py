@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.registry import register_transform_functor
-from runway.transforms.base import BaseTransform, HFDatasetTransform, as_dataset_dict
-from runway.transforms.datasets.arrow_writer import codes_of, column, lengths, need_columns
-from runway.transforms.datasets.conditions import RowFilter, tell_dropped
+from runway.transforms.arrow_tables import codes_of, column, lengths
+from runway.transforms.base import BaseTransform, HFDatasetTransform, as_dataset_dict, is_dataset
+from runway.transforms.row_filter import RowFilter, tell_dropped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,21 +52,15 @@ class SelectRows(HFDatasetTransform):
         self.balance_column = balance_column
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
-        if not isinstance(data, Mapping):
-            if isinstance(self.num_rows, Mapping):
-                raise DataError("`num_rows` names splits, but the data is one Dataset", where=f"node {self.name!r}")
-            return self._select(data, self.num_rows)
         wanted = self.num_rows
-        if isinstance(wanted, Mapping):
-            for name in wanted:
-                self.split(data, name)
-        chosen = dict(data)
-        for name in self.split_names(data):
-            if isinstance(wanted, Mapping):
-                chosen[name] = self._select(data[name], wanted[name]) if name in wanted else data[name]
-            else:
-                chosen[name] = self._select(data[name], wanted)
-        return as_dataset_dict(chosen)
+        if not isinstance(wanted, Mapping):
+            return self.map_splits(data, lambda rows: self._select(rows, wanted))
+        if not isinstance(data, Mapping):
+            raise DataError("`num_rows` names splits, but the data is one Dataset", where=self.where)
+        for name in wanted:
+            self.split(data, name)
+        named = {name: part for name, part in self.splits_of(data).items() if name in wanted}
+        return self.with_splits(data, {name: self._select(part, wanted[name]) for name, part in named.items()})
 
     def _select(self, dataset: Dataset, num_rows: int | None) -> Dataset:
         import numpy as np
@@ -76,7 +70,8 @@ class SelectRows(HFDatasetTransform):
             seed = int(np.random.randint(2**31)) if self.seed is None else self.seed
             positions = np.random.default_rng(seed).permutation(np.asarray(positions))
         if self.balance_column and num_rows is not None:
-            codes = codes_of(dataset, self.balance_column, f"node {self.name!r}")[np.asarray(positions)]
+            self.need_columns(dataset, [self.balance_column], setting="balance_column")
+            codes = codes_of(dataset, self.balance_column)[np.asarray(positions)]
             share = -(-num_rows // max(len(np.unique(codes)), 1))
             rank = np.zeros(len(codes), dtype=np.int64)  # how many of its value stand before each row
             for code in np.unique(codes):
@@ -119,23 +114,18 @@ class FilterRows(HFDatasetTransform):
                 if operator not in _OPERATORS:
                     raise ConfigError(
                         f"unknown operator {operator!r} for the column {name!r}",
-                        where=f"node {self.name!r}, conditions",
+                        where=f"{self.where}, conditions",
                         hint=did_you_mean(operator, _OPERATORS, listing=len(_OPERATORS)),
                     )
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
-        if not isinstance(data, Mapping):
-            kept = self._filter(data, "")
-            tell_dropped(self, {"": kept.counts})
-            return kept.rows()
-        filters = {name: self._filter(data[name], f", split {name}") for name in self.split_names(data)}
-        tell_dropped(self, {name: kept.counts for name, kept in filters.items()})
-        return as_dataset_dict({**data, **{name: kept.rows() for name, kept in filters.items()}})
+        filters = {name: self._filter(part, name) for name, part in self.splits_of(data).items()}
+        tell_dropped(self, filters)
+        return self.with_splits(data, {name: kept.rows() for name, kept in filters.items()})
 
-    def _filter(self, dataset: Dataset, place: str) -> RowFilter:
-        where = f"node {self.name!r}{place}"
-        need_columns(dataset, [*self.conditions, *self.drop_empty, *self.drop_duplicates], where)
-        kept = RowFilter(dataset, where)
+    def _filter(self, dataset: Dataset, split: str) -> RowFilter:
+        self.need_columns(dataset, [*self.conditions, *self.drop_empty, *self.drop_duplicates], split=split)
+        kept = RowFilter(dataset)
         for name in self.drop_empty:
             kept.apply(_filled(column(dataset, name)), f"with empty {name}")
         for name, condition in self.conditions.items():
@@ -143,7 +133,14 @@ class FilterRows(HFDatasetTransform):
                 condition = {"in" if isinstance(condition, list | tuple) else "==": condition}
             values = column(dataset, name)
             for operator, operand in condition.items():
-                kept.apply(_meets(values, operator, operand, where, name), f"not {name} {operator} {operand!r}")
+                try:
+                    mask = _meets(values, operator, operand)
+                except (ValueError, TypeError, NotImplementedError) as error:
+                    raise DataError(
+                        f"the condition {name} {operator} {operand!r} does not go with the column's type {values.type}",
+                        where=f"{self.where}, split {split!r}" if split else self.where,
+                    ) from error
+                kept.apply(mask, f"not {name} {operator} {operand!r}")
         if self.drop_duplicates:
             kept.apply_first_of(self.drop_duplicates)
         return kept
@@ -163,30 +160,25 @@ def _filled(values: pa.ChunkedArray) -> np.ndarray:
     return mask.to_numpy()
 
 
-def _meets(values: pa.ChunkedArray, operator: str, operand: Any, where: str, name: str) -> np.ndarray:
+def _meets(values: pa.ChunkedArray, operator: str, operand: Any) -> np.ndarray:
     """Which values meet the condition; nulls meet none. bool, ``[rows]``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     comparisons = {"==": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater}
-    comparisons[">="] = pc.greater_equal
-    try:
-        if operator in _LENGTHS:
-            counts = lengths(values)
-            mask = counts >= operand if operator == "min_length" else counts <= operand
-            return mask & pc.is_valid(values).to_numpy()
-        if operator in comparisons:
-            mask = comparisons[operator](values, operand)
-        elif operator in ("in", "not_in"):
-            mask = pc.is_in(values, pa.array(list(operand)).cast(values.type))
-            mask = pc.and_(pc.is_valid(values), pc.invert(mask) if operator == "not_in" else mask)
-        else:
-            match = pc.match_substring if operator == "contains" else pc.match_substring_regex
-            mask = match(values, str(operand))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError) as error:
-        raise DataError(
-            f"the condition {name} {operator} {operand!r} does not go with the column's type {values.type}", where=where
-        ) from error
+    comparisons |= {">=": pc.greater_equal}
+    matches = {"contains": pc.match_substring, "regex": pc.match_substring_regex}
+    if operator in _LENGTHS:
+        counts = lengths(values)
+        mask = counts >= operand if operator == "min_length" else counts <= operand
+        return mask & pc.is_valid(values).to_numpy()
+    if operator in comparisons:
+        mask = comparisons[operator](values, operand)
+    elif operator in matches:
+        mask = matches[operator](values, str(operand))
+    else:
+        mask = pc.is_in(values, pa.array(list(operand)).cast(values.type))
+        mask = pc.and_(pc.is_valid(values), pc.invert(mask) if operator == "not_in" else mask)
     return pc.fill_null(mask, False).to_numpy()
 
 
@@ -204,14 +196,13 @@ class SelectColumns(HFDatasetTransform):
         super().setup(**kwargs)
         self.columns = list(columns)
         if not self.columns:
-            raise ConfigError("`columns` must name the columns to keep, but is empty", where=f"node {self.name!r}")
+            raise ConfigError("`columns` must name the columns to keep, but is empty", where=self.where)
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
-        def select(dataset: Dataset) -> Dataset:
-            need_columns(dataset, self.columns, f"node {self.name!r}")
-            return dataset.select_columns(self.columns)
-
-        return self.map_splits(data, select)
+        parts = self.splits_of(data)
+        for split, part in parts.items():
+            self.need_columns(part, self.columns, split=split)
+        return self.with_splits(data, {split: part.select_columns(self.columns) for split, part in parts.items()})
 
 
 @register_transform_functor
@@ -231,19 +222,20 @@ class EncodeLabels(HFDatasetTransform):
         self.names = list(names) if names is not None else None
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
-        parts = [data[split] for split in self.split_names(data)] if isinstance(data, Mapping) else [data]
-        for part in parts:
-            need_columns(part, [self.label_column], f"node {self.name!r}")
-        found = sorted({str(label) for part in parts for label in part.unique(self.label_column) if label is not None})
+        parts = self.splits_of(data)
+        for split, part in parts.items():
+            self.need_columns(part, [self.label_column], split=split)
+        labels = [label for part in parts.values() for label in part.unique(self.label_column)]
+        found = sorted({str(label) for label in labels if label is not None})
         names = self.names or found
         unknown = [label for label in found if label not in names]
         if unknown:
             raise DataError(
                 f"the column {self.label_column!r} holds {unknown[0]!r}, which is none of the {len(names)} names",
-                where=f"node {self.name!r}",
+                where=self.where,
                 hint=did_you_mean(unknown[0], names),
             )
-        return self.map_splits(data, lambda dataset: self._encode(dataset, names))
+        return self.with_splits(data, {split: self._encode(part, names) for split, part in parts.items()})
 
     def _encode(self, dataset: Dataset, names: list[str]) -> Dataset:
         import pyarrow as pa
@@ -262,34 +254,34 @@ class ConcatenateDatasets(BaseTransform):
     """Puts the rows of all input nodes one after the other, split by split."""
 
     def _call(self, data: list[Any]) -> Dataset | DatasetDict:
-        from datasets import DatasetDict, concatenate_datasets
+        from datasets import DatasetDict
 
-        parts = [as_dataset_dict(part) for part in data] if isinstance(data, list) else [as_dataset_dict(data)]
+        parts = [as_dataset_dict(part) for part in (data if isinstance(data, list) else [data])]
         forms = {isinstance(part, Mapping) for part in parts}
-        if len(forms) > 1 or not all(isinstance(part, Mapping) or hasattr(part, "rename_column") for part in parts):
+        if len(forms) > 1 or not all(map(is_dataset, parts)):
             names = ", ".join(type(part).__name__ for part in parts)
-            raise DataError(
-                f"the inputs must be DatasetDicts, or all Datasets, but are {names}", where=f"node {self.name!r}"
-            )
+            raise DataError(f"the inputs must be DatasetDicts, or all Datasets, but are {names}", where=self.where)
         if forms == {False}:
-            return self._join(parts, "", concatenate_datasets)
+            return self._join(parts, self.where)
         splits = list(dict.fromkeys(name for part in parts for name in part))
         rows = {name: [part[name] for part in parts if name in part] for name in splits}
-        return DatasetDict({name: self._join(rows[name], f", split {name!r}", concatenate_datasets) for name in splits})
+        return DatasetDict({name: self._join(rows[name], f"{self.where}, split {name!r}") for name in splits})
 
-    def _join(self, parts: list[Dataset], split: str, concatenate: Any) -> Dataset:
+    def _join(self, parts: list[Dataset], where: str) -> Dataset:
+        from datasets import concatenate_datasets
+
         first = parts[0].column_names
         for part in parts:
             if set(part.column_names) != set(first):
                 raise DataError(
                     f"the inputs have different columns: {', '.join(first)} and {', '.join(part.column_names)}",
-                    where=f"node {self.name!r}{split}",
+                    where=where,
                     hint="bring them into one form with SelectColumns or rename_col_dict first",
                 )
         try:
-            return concatenate(parts)
+            return concatenate_datasets(parts)
         except (ValueError, TypeError) as error:
-            raise DataError(f"the inputs do not fit together: {error}", where=f"node {self.name!r}{split}") from error
+            raise DataError(f"the inputs do not fit together: {error}", where=where) from error
 
 
 @register_transform_functor

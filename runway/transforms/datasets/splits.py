@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import ConfigError, DataError
 from runway.log import info, warning
 from runway.registry import register_transform_functor
+from runway.transforms.arrow_tables import codes_of, column
 from runway.transforms.base import HFDatasetTransform
-from runway.transforms.datasets.arrow_writer import codes_of, column, need_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,141 @@ DUMMY_ROWS = 20
 """What a split takes from the largest one in a run with dummy data that has no row for it."""
 
 
+class _NewSplits(HFDatasetTransform):
+    """Makes splits of the rows of one."""
+
+    def name_splits(self, parts: Mapping[str, Any], others: Collection[str] = ()) -> None:
+        """Say how large the new splits are.
+
+        Args:
+            parts: {split: its rows}.
+            others: the splits that stay beside them.
+
+        Raises:
+            DataError: one of the others has the name of a new one.
+        """
+        for name in parts:
+            if name in others:
+                raise DataError(
+                    f"there is a split {name!r} already",
+                    where=self.where,
+                    hint="give the new split another name, or drop the old one with LoadHFDataset's splits",
+                )
+        info(f"{self.name}: " + ", ".join(f"{name} {len(part)} rows" for name, part in parts.items()))
+
+
+class _RandomSplit(_NewSplits):
+    """Deals rows out at random, one by one or in blocks that stay together."""
+
+    split_kwargs: Mapping[str, Any]
+
+    def setup(self, block_size: int | None = None, group_column: str | None = None, **kwargs: Any) -> None:
+        """Say what stays together.
+
+        Args:
+            block_size: keep so many neighbouring rows together (reviews of one film, say); whole blocks are
+                dealt out at random, so the size may be off by less than a block.
+            group_column: keep the rows with the same value in this column together.
+            **kwargs: the settings of HFDatasetTransform.
+        """
+        super().setup(**kwargs)
+        self.block_size = block_size
+        self.group_column = group_column
+        if block_size is not None and (type(block_size) is not int or block_size < 1):
+            raise ConfigError(
+                f"`block_size` must be a whole number from 1, but is {block_size!r} instead", where=self.where
+            )
+
+    def deal(self, rows: Dataset, sizes: Sequence[int | float]) -> list[Dataset]:
+        """Deal rows out; in a run with dummy data, where they are too few for that, a tenth of them to each part.
+
+        Args:
+            rows: what to deal out.
+            sizes: of the parts to take: rows, or fractions below 1.
+
+        Returns:
+            The rows that are left, then the parts, of these sizes (nearly so where blocks or groups stay together).
+
+        Raises:
+            DataError: the parts cannot have these sizes.
+            ConfigError: the settings do not fit together.
+        """
+        import numpy as np
+
+        kwargs = dict(self.split_kwargs)
+        seed = kwargs.pop("seed", None)
+        seed = int(np.random.randint(2**31)) if seed is None else int(seed)  # numpy's state is seeded in a node
+        try:
+            counts = [self._count(size, len(rows)) for size in sizes]
+            self._count(sum(counts), len(rows))
+            stratify = kwargs.pop("stratify_by_column", None)
+            if self.block_size or self.group_column or stratify:
+                return self._deal_blocks(rows, counts, seed, stratify, **kwargs)
+            return self._deal_single_rows(rows, counts, seed, kwargs)
+        except DataError as error:
+            if not self.use_dummy_data:
+                raise
+            warning(f"{self.name}: {error.message}; a run with dummy data takes a tenth of the rows for each part")
+            return self._deal_single_rows(rows, [self._count(0.1, len(rows))] * len(sizes), seed, {})
+
+    def _count(self, size: int | float, total: int) -> int:
+        """A size as a number of rows that leaves some on either side."""
+        if type(size) not in (int, float):
+            raise ConfigError(f"a split's size must be a number, but is {size!r} instead", where=self.where)
+        count = round(size * total) if type(size) is float and 0 < size < 1 else size
+        if not 0 < count < total or count != int(count):
+            raise DataError(
+                f"a split of size {size} cannot be taken from {total} rows",
+                where=self.where,
+                hint="give a number of rows below that, or a fraction between 0 and 1",
+            )
+        return int(count)
+
+    def _deal_single_rows(self, rows: Dataset, counts: list[int], seed: int, kwargs: dict) -> list[Dataset]:
+        parts = []
+        for count in counts:
+            try:
+                split = rows.train_test_split(count, seed=seed, **kwargs)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"split_kwargs do not fit Dataset.train_test_split: {error}", where=self.where
+                ) from error
+            rows = split["train"]
+            parts.append(split["test"])
+        return [rows, *parts]
+
+    def _deal_blocks(
+        self, rows: Dataset, counts: list[int], seed: int, stratify: str | None, shuffle: bool = True, **unknown: Any
+    ) -> list[Dataset]:
+        import numpy as np
+
+        if unknown:
+            raise ConfigError(
+                f"split_kwargs has {min(unknown)!r}, which does not go with blocks or strata", where=self.where
+            )
+        self.need_columns(rows, [name for name in (self.group_column, stratify) if name])
+        by_number = np.arange(len(rows)) // (self.block_size or 1)
+        groups = codes_of(rows, self.group_column) if self.group_column else by_number
+        strata = codes_of(rows, stratify) if stratify else np.zeros(len(rows), dtype=np.int64)
+        random = np.random.default_rng(seed)
+        part_of_row = _deal_groups(groups, strata, counts, random)
+        dealt = []
+        for part in (len(counts), *range(len(counts))):
+            chosen = np.flatnonzero(part_of_row == part)
+            if not len(chosen):
+                raise DataError(
+                    f"{len(rows)} rows in {len(np.unique(groups))} blocks cannot be split: one part would be empty",
+                    where=self.where,
+                    hint="use smaller blocks",
+                )
+            if shuffle:
+                random.shuffle(chosen)
+            dealt.append(rows.select(chosen))
+        return dealt
+
+
 @register_transform_functor
-class SplitHFDataset(HFDatasetTransform):
+class SplitHFDataset(_RandomSplit):
     """Moves part of one split into a new split."""
 
     def setup(
@@ -30,8 +163,6 @@ class SplitHFDataset(HFDatasetTransform):
         tgt_split: str = "valid",
         split_size: int | float = 0.1,
         split_kwargs: Mapping[str, Any] | None = None,
-        block_size: int | None = None,
-        group_column: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Say what to split off.
@@ -42,35 +173,24 @@ class SplitHFDataset(HFDatasetTransform):
             split_size: rows of the new split: a number, or a fraction below 1 of the source's.
             split_kwargs: further arguments of ``Dataset.train_test_split``: ``seed``, ``shuffle``,
                 ``stratify_by_column`` (of any type). Without a seed the split follows from the node's key.
-            block_size: keep so many neighbouring rows together (reviews of one film, say); whole blocks are
-                dealt out at random, so the size may be off by less than a block.
-            group_column: keep the rows with the same value in this column together.
-            **kwargs: the settings of HFDatasetTransform.
+            **kwargs: ``block_size``, ``group_column`` and the settings of HFDatasetTransform.
         """
         super().setup(**kwargs)
         self.src_split = src_split
         self.tgt_split = tgt_split
         self.split_size = split_size
         self.split_kwargs = dict(split_kwargs or {})
-        self.block_size = block_size
-        self.group_column = group_column
 
     def _call(self, data: DatasetDict) -> DatasetDict:
-        source = self.split(data, self.src_split)
-        if self.tgt_split in data and self.tgt_split != self.src_split:
-            raise DataError(
-                f"there is a split {self.tgt_split!r} already",
-                where=f"node {self.name!r}",
-                hint="give tgt_split another name, or drop the split with LoadHFDataset's splits",
-            )
-        rest, part = _deal(self, source, [self.split_size])
-        data[self.src_split], data[self.tgt_split] = rest, part
-        info(f"{self.name}: {self.src_split} {len(rest)} rows, {self.tgt_split} {len(part)} rows")
+        rest, part = self.deal(self.split(data, self.src_split), [self.split_size])
+        parts = {self.src_split: rest, self.tgt_split: part}
+        self.name_splits(parts, [name for name in data if name != self.src_split])
+        data.update(parts)
         return data
 
 
 @register_transform_functor
-class SplitHFDatasetToTrainTestValidation(HFDatasetTransform):
+class SplitHFDatasetToTrainTestValidation(_RandomSplit):
     """Splits one set of rows into train, test and, where asked for, validation."""
 
     def setup(
@@ -78,8 +198,6 @@ class SplitHFDatasetToTrainTestValidation(HFDatasetTransform):
         test_size: int | float = 0.1,
         valid_size: int | float | None = None,
         train_test_split_kwargs: Mapping[str, Any] | None = None,
-        block_size: int | None = None,
-        group_column: str | None = None,
         src_split: str = "train",
         valid_split: str = "validation",
         **kwargs: Any,
@@ -90,18 +208,14 @@ class SplitHFDatasetToTrainTestValidation(HFDatasetTransform):
             test_size: of the split ``test``.
             valid_size: of the validation split; None makes none.
             train_test_split_kwargs: ``seed``, ``shuffle``, ``stratify_by_column``, as in SplitHFDataset.
-            block_size: keep so many neighbouring rows together, as in SplitHFDataset.
-            group_column: keep the rows with the same value in this column together.
             src_split: the split to take, where the input is a DatasetDict; its other splits are left out.
             valid_split: the name of the validation split.
-            **kwargs: the settings of HFDatasetTransform.
+            **kwargs: ``block_size``, ``group_column`` and the settings of HFDatasetTransform.
         """
         super().setup(**kwargs)
         self.test_size = test_size
         self.valid_size = valid_size
         self.split_kwargs = dict(train_test_split_kwargs or {})
-        self.block_size = block_size
-        self.group_column = group_column
         self.src_split = src_split
         self.valid_split = valid_split
 
@@ -109,137 +223,14 @@ class SplitHFDatasetToTrainTestValidation(HFDatasetTransform):
         from datasets import DatasetDict
 
         rows = self.split(data, self.src_split) if isinstance(data, Mapping) else data
-        dealt = _deal(self, rows, [size for size in (self.test_size, self.valid_size) if size])
+        dealt = self.deal(rows, [size for size in (self.test_size, self.valid_size) if size])
         parts = dict(zip(("train", "test", self.valid_split), dealt, strict=False))
-        info(f"{self.name}: " + ", ".join(f"{name} {len(part)} rows" for name, part in parts.items()))
+        self.name_splits(parts)
         return DatasetDict(parts)
 
 
-def _deal(
-    node: SplitHFDataset | SplitHFDatasetToTrainTestValidation, rows: Dataset, sizes: list[int | float]
-) -> list[Dataset]:
-    """``deal_rows`` as the node is set; in a run with dummy data, where they are too few for that, single rows."""
-    where = f"node {node.name!r}"
-    columns = [node.group_column, node.split_kwargs.get("stratify_by_column")]
-    need_columns(rows, [name for name in columns if name], where)
-    try:
-        return deal_rows(rows, sizes, node.split_kwargs, node.block_size, node.group_column, where=where)
-    except DataError as error:
-        if not node.use_dummy_data:
-            raise
-        warning(f"{node.name}: {error.message}; a run with dummy data takes a tenth of the rows for each part")
-        return deal_rows(rows, [0.1] * len(sizes), where=where)
-
-
-def deal_rows(
-    dataset: Dataset,
-    sizes: Sequence[int | float],
-    split_kwargs: Mapping[str, Any] | None = None,
-    block_size: int | None = None,
-    group_column: str | None = None,
-    *,
-    where: str = "",
-) -> list[Dataset]:
-    """Deal the rows of a Dataset out, one by one or in blocks that stay together.
-
-    Args:
-        dataset: the rows.
-        sizes: of the parts to take from it: rows, or fractions below 1.
-        split_kwargs: ``seed`` (None takes one from numpy's global state, which is seeded in a node), ``shuffle``,
-            ``stratify_by_column``, and what else ``Dataset.train_test_split`` takes.
-        block_size: so many neighbours stay together.
-        group_column: rows with the same value here stay together.
-        where: the place that an error names.
-
-    Returns:
-        The rows that are left, then the parts, of these sizes (nearly so where blocks or groups stay together).
-
-    Raises:
-        DataError: the parts cannot have these sizes.
-        ConfigError: the settings do not fit together.
-    """
-    import numpy as np
-
-    kwargs = dict(split_kwargs or {})
-    seed = kwargs.pop("seed", None)
-    seed = int(np.random.randint(2**31)) if seed is None else int(seed)
-    counts = [_count(size, len(dataset), where) for size in sizes]
-    _count(sum(counts), len(dataset), where)
-    stratify = kwargs.pop("stratify_by_column", None)
-    if block_size is None and group_column is None and stratify is None:
-        return _deal_single_rows(dataset, counts, seed, kwargs, where)
-    shuffle = bool(kwargs.pop("shuffle", True))
-    if kwargs:
-        raise ConfigError(
-            f"split_kwargs has {sorted(kwargs)[0]!r}, which does not go with blocks or strata", where=where
-        )
-    if block_size is not None and (not isinstance(block_size, int) or block_size < 1):
-        raise ConfigError(f"`block_size` must be a whole number from 1, but is {block_size!r} instead", where=where)
-    groups = codes_of(dataset, group_column, where) if group_column else np.arange(len(dataset)) // (block_size or 1)
-    strata = codes_of(dataset, stratify, where) if stratify else np.zeros(len(dataset), dtype=np.int64)
-    random = np.random.default_rng(seed)
-    part_of_row = _deal_groups(groups, strata, counts, random)
-    dealt = []
-    for part in (len(counts), *range(len(counts))):
-        rows = np.flatnonzero(part_of_row == part)
-        if not len(rows):
-            raise DataError(
-                f"{len(dataset)} rows in {len(np.unique(groups))} blocks cannot be split: one part would be empty",
-                where=where,
-                hint="use smaller blocks",
-            )
-        if shuffle:
-            random.shuffle(rows)
-        dealt.append(dataset.select(rows))
-    return dealt
-
-
-def _deal_single_rows(dataset: Dataset, counts: list[int], seed: int, kwargs: dict, where: str) -> list[Dataset]:
-    parts = []
-    for count in counts:
-        try:
-            split = dataset.train_test_split(count, seed=seed, **kwargs)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"split_kwargs do not fit Dataset.train_test_split: {error}", where=where) from error
-        dataset = split["train"]
-        parts.append(split["test"])
-    return [dataset, *parts]
-
-
-def _deal_groups(groups: np.ndarray, strata: np.ndarray, counts: list[int], random: np.random.Generator) -> np.ndarray:
-    """The part of each row, ``[rows]``: 0 for the first of ``counts``, and so on; their number for what is left."""
-    import numpy as np
-
-    names, first, group_of_row, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
-    part_of_group = np.zeros(len(names), dtype=np.int64)
-    for stratum in np.unique(strata):
-        members = random.permutation(np.flatnonzero(strata[first] == stratum))  # a group is where its first row is
-        share = sizes[members].sum() / len(groups)
-        before = np.cumsum(sizes[members]) - sizes[members]
-        part_of_group[members] = np.searchsorted(np.round(np.cumsum(counts) * share), before, side="right")
-    return part_of_group[group_of_row]
-
-
-def _is_row_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool))
-
-
-def _count(size: int | float, total: int, where: str) -> int:
-    """A size as a number of rows that leaves some on either side."""
-    if isinstance(size, bool) or not isinstance(size, int | float):
-        raise ConfigError(f"a split's size must be a number, but is {size!r} instead", where=where)
-    count = round(size * total) if isinstance(size, float) and 0 < size < 1 else size
-    if not 0 < count < total or count != int(count):
-        raise DataError(
-            f"a split of size {size} cannot be taken from {total} rows",
-            where=where,
-            hint="give a number of rows below that, or a fraction between 0 and 1",
-        )
-    return int(count)
-
-
 @register_transform_functor
-class SplitHFDatasetByRule(HFDatasetTransform):
+class SplitHFDatasetByRule(_NewSplits):
     """Splits rows by what they are, not at random: ranges of rows, or chosen books, films, years, speakers."""
 
     def setup(
@@ -266,24 +257,26 @@ class SplitHFDatasetByRule(HFDatasetTransform):
         self.rest_split = rest_split
         self.rules = {str(name): rule for name, rule in splits.items()}
         for name, rule in self.rules.items():
-            place = f"node {self.name!r}, splits.{name}"
+            where = f"{self.where}, splits.{name}"
             is_rule = isinstance(rule, Mapping) and set(rule) in ({"values"}, {"rows"})
             if not is_rule or not isinstance(next(iter(rule.values())), list | tuple):
                 raise ConfigError(
-                    f"a rule must be {{values: [...]}} or {{rows: [start, stop]}}, but is {rule} instead", where=place
+                    f"a rule must be {{values: [...]}} or {{rows: [start, stop]}}, but is {rule} instead", where=where
                 )
             if "values" in rule and group_column is None:
-                raise ConfigError("a rule names values, but `group_column` does not say of which column", where=place)
-            if "rows" in rule and (len(rule["rows"]) != 2 or not all(map(_is_row_number, rule["rows"]))):
+                raise ConfigError("a rule names values, but `group_column` does not say of which column", where=where)
+            if "rows" in rule and (
+                len(rule["rows"]) != 2 or not {type(row) for row in rule["rows"]} <= {int, type(None)}
+            ):
                 raise ConfigError(
                     f"`rows` must be [start, stop], but is {list(rule['rows'])} instead",
-                    where=place,
+                    where=where,
                     hint="whole numbers; negative ones count from the end, null is the end",
                 )
         if not self.rules or rest_split in self.rules:
             raise ConfigError(
                 f"`splits` must name the splits beside {rest_split!r}, but is {sorted(self.rules)} instead",
-                where=f"node {self.name!r}",
+                where=self.where,
             )
 
     def _call(self, data: Dataset | DatasetDict) -> DatasetDict:
@@ -292,22 +285,21 @@ class SplitHFDatasetByRule(HFDatasetTransform):
 
         rows = self.split(data, self.src_split) if isinstance(data, Mapping) else data
         others = {name: part for name, part in data.items() if name != self.src_split} if data is not rows else {}
-        where = f"node {self.name!r}"
         part_of_row = np.full(len(rows), -1)
         for number, (name, rule) in enumerate(self.rules.items()):
-            if name in others:
-                raise DataError(f"there is a split {name!r} already", where=where)
             mask = self._mask(rows, rule, name)
             if (part_of_row[mask] >= 0).any():
                 other = list(self.rules)[int(part_of_row[mask].max())]
-                raise ConfigError(f"the splits {other!r} and {name!r} have rows in common", where=f"{where}, splits")
+                raise ConfigError(
+                    f"the splits {other!r} and {name!r} have rows in common", where=f"{self.where}, splits"
+                )
             part_of_row[mask] = number
-        parts = {self.rest_split: np.flatnonzero(part_of_row == -1)}
-        parts.update({name: np.flatnonzero(part_of_row == number) for number, name in enumerate(self.rules)})
+        names = (self.rest_split, *self.rules)
+        parts = {name: np.flatnonzero(part_of_row == number) for number, name in enumerate(names, start=-1)}
         for name, chosen in parts.items():
             if not len(chosen):
                 self._fill(parts, name)
-        info(f"{self.name}: " + ", ".join(f"{name} {len(chosen)} rows" for name, chosen in parts.items()))
+        self.name_splits(parts, others)
         return DatasetDict({**{name: rows.select(chosen) for name, chosen in parts.items()}, **others})
 
     def _fill(self, parts: dict[str, np.ndarray], empty: str) -> None:
@@ -315,9 +307,7 @@ class SplitHFDatasetByRule(HFDatasetTransform):
         largest = max(parts, key=lambda name: len(parts[name]))
         count = min(DUMMY_ROWS, len(parts[largest]) // 2)
         if not self.use_dummy_data or not count:
-            raise DataError(
-                f"the split {empty!r} would be empty: the rules leave it no row", where=f"node {self.name!r}"
-            )
+            raise DataError(f"the split {empty!r} would be empty: the rules leave it no row", where=self.where)
         warning(f"{self.name}: no row of the dummy data is for {empty!r}; it takes {count} of {largest!r}")
         parts[largest], parts[empty] = parts[largest][:-count], parts[largest][-count:]
 
@@ -329,14 +319,27 @@ class SplitHFDatasetByRule(HFDatasetTransform):
             mask = np.zeros(len(rows), dtype=bool)
             mask[slice(*rule["rows"])] = True
             return mask
-        place = f"node {self.name!r}, splits.{name}"
-        need_columns(rows, [str(self.group_column)], place)
+        self.need_columns(rows, [str(self.group_column)], setting="group_column")
         known, inverse = np.unique(column(rows, str(self.group_column)).to_numpy(), return_inverse=True)
         strange = [value for value in rule["values"] if value not in known.tolist()]
         if strange and not self.use_dummy_data:
             raise DataError(
                 f"no row has {self.group_column} {strange[0]!r}",
-                where=place,
+                where=f"{self.where}, splits.{name}",
                 hint=f"there are: {', '.join(map(str, known[:70].tolist()))}",
             )
         return np.isin(known, rule["values"])[inverse]
+
+
+def _deal_groups(groups: np.ndarray, strata: np.ndarray, counts: list[int], random: np.random.Generator) -> np.ndarray:
+    """The part of each row, ``[rows]``: 0 for the first of ``counts``, and so on; their number for what is left."""
+    import numpy as np
+
+    names, first, group_of_row, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    part_of_group = np.zeros(len(names), dtype=np.int64)
+    for stratum in np.unique(strata):
+        members = random.permutation(np.flatnonzero(strata[first] == stratum))  # a group is where its first row is
+        share = sizes[members].sum() / len(groups)
+        before = np.cumsum(sizes[members]) - sizes[members]
+        part_of_group[members] = np.searchsorted(np.round(np.cumsum(counts) * share), before, side="right")
+    return part_of_group[group_of_row]

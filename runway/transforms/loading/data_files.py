@@ -12,7 +12,7 @@ import json
 from typing import IO, TYPE_CHECKING, Any
 
 from runway.errors import DataError, did_you_mean
-from runway.transforms.datasets.arrow_writer import IN_MEMORY_BYTES, TableWriter
+from runway.transforms.arrow_tables import IN_MEMORY_BYTES, TableWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

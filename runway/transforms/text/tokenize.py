@@ -9,8 +9,8 @@ from runway.assets import assets_cache, fetch, hub_is_reachable, is_asset
 from runway.errors import AssetError, ConfigError, DataError, did_you_mean
 from runway.log import warning
 from runway.registry import register_transform_functor
+from runway.transforms.arrow_tables import TableWriter, dataset_of, ragged
 from runway.transforms.base import HFDatasetTransform
-from runway.transforms.datasets.arrow_writer import TableWriter, dataset_of, ragged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from runway.errors import ConfigError, DataError
 from runway.log import info, warning
 from runway.registry import register_transform_functor
+from runway.transforms.arrow_tables import column
 from runway.transforms.base import BaseTransform, as_dataset_dict
-from runway.transforms.datasets.arrow_writer import column, need_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -134,7 +134,7 @@ class TrainTokenizer(BaseTransform):
             if self.split not in data:
                 raise DataError(f"there is no split {self.split!r} (there are: {', '.join(data)})", where=self.where)
             data = data[self.split]
-        need_columns(data, self.columns, self.where)
+        self.need_columns(data, self.columns)
         texts = {name: self._texts(data, name) for name in self.columns}
         if self.joint:
             return self._train([text for part in texts.values() for text in part], " and ".join(self.columns))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from runway.errors import ConfigError, DataError
 from runway.log import info
 from runway.registry import register_transform_functor
-from runway.transforms.base import HFDatasetTransform, as_dataset_dict
-from runway.transforms.datasets.arrow_writer import TableWriter, column, lengths, need_columns
-from runway.transforms.datasets.conditions import RowFilter, tell_dropped
+from runway.transforms.arrow_tables import TableWriter, column, lengths
+from runway.transforms.base import HFDatasetTransform
+from runway.transforms.row_filter import RowFilter, tell_dropped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +85,7 @@ class CleanPairs(HFDatasetTransform):
         return cleaned
 
     def _clean(self, dataset: Dataset) -> Dataset:
-        need_columns(dataset, SIDES, f"node {self.name!r}")
+        self.need_columns(dataset, SIDES)
         if not len(dataset):
             return dataset
         writer = TableWriter(f"node {self.name!r}")
@@ -197,34 +197,29 @@ class FilterPairs(HFDatasetTransform):
         self.not_in_splits = not_in_splits if not_in_splits == "others" else _as_list(not_in_splits)
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
-        if not isinstance(data, Mapping):
-            kept = self._filter(data, "", {})
-            tell_dropped(self, {"": kept.counts})
-            return kept.rows()
-        names = self.not_in_splits
+        names = self.not_in_splits if isinstance(data, Mapping) else ()
         if names == "others":
             names = [name for name in data if name not in (self.splits_to_process or data) and len(data[name])]
         held_out = {name: self.split(data, name) for name in names}
         filters = {
-            name: self._filter(data[name], name, {other: rows for other, rows in held_out.items() if other != name})
-            for name in self.split_names(data)
+            name: self._filter(part, name, {other: rows for other, rows in held_out.items() if other != name})
+            for name, part in self.splits_of(data).items()
         }
-        tell_dropped(self, {name: kept.counts for name, kept in filters.items()})
+        tell_dropped(self, filters)
         for name, kept in filters.items():
-            if len(data[name]) and not kept.keep.any():
+            if name and len(kept.keep) and not kept.keep.any():
                 raise DataError(
                     f"no pair of the split {name!r} is left: {kept.dropped}",
-                    where=f"node {self.name!r}",
+                    where=self.where,
                     hint="look at the limits, and at the pairs: `inspect: true` on this node shows what goes in",
                 )
-        return as_dataset_dict({**data, **{name: kept.rows() for name, kept in filters.items()}})
+        return self.with_splits(data, {name: kept.rows() for name, kept in filters.items()})
 
     def _filter(self, dataset: Dataset, split: str, held_out: Mapping[str, Dataset]) -> RowFilter:
         import numpy as np
 
-        where = f"node {self.name!r}" + (f", split {split}" if split else "")
-        need_columns(dataset, SIDES, where)
-        kept = RowFilter(dataset, where)
+        self.need_columns(dataset, SIDES, split=split)
+        kept = RowFilter(dataset)
         source, target = (self._lengths(dataset, side) for side in SIDES)
         short, long = np.minimum(source, target), np.maximum(source, target)
         if self.drop_empty:

@@ -10,10 +10,10 @@ from runway.assets import assets_cache, is_asset
 from runway.errors import ConfigError, DataError
 from runway.log import info
 from runway.registry import register_transform_functor
-from runway.transforms.base import HFDatasetTransform, as_dataset_dict
+from runway.transforms.arrow_tables import TableWriter, column, dataset_of, lengths, ragged
+from runway.transforms.base import HFDatasetTransform
 from runway.transforms.batching.dataloaders import VALIDATION_NAMES
-from runway.transforms.datasets.arrow_writer import TableWriter, column, dataset_of, lengths, need_columns, ragged
-from runway.transforms.datasets.conditions import RowFilter
+from runway.transforms.row_filter import RowFilter
 from runway.transforms.text.tokenize import load_tokenizer
 
 if TYPE_CHECKING:
@@ -166,17 +166,13 @@ class EncodePairs(HFDatasetTransform):
         return both
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
-        if not isinstance(data, Mapping):
-            encoded, facts = self._encode(data, "train")
-            self.note("encoded", {"rows": facts})
-            return encoded
-        found = {name: self._encode(data[name], name) for name in self.split_names(data)}
-        self.note("encoded", {name: facts for name, (_, facts) in found.items()})
-        return as_dataset_dict({**data, **{name: rows for name, (rows, _) in found.items()}})
+        found = {name: self._encode(part, name or "train") for name, part in self.splits_of(data).items()}
+        self.note("encoded", {name or "rows": facts for name, (_, facts) in found.items()})
+        return self.with_splits(data, {name: rows for name, (rows, _) in found.items()})
 
     def _encode(self, dataset: Dataset, split: str) -> tuple[Dataset, dict[str, Any]]:
         """The rows with their tokens, and what is to be known of them."""
-        need_columns(dataset, list(COLUMNS), f"node {self.name!r}, split {split!r}")
+        self.need_columns(dataset, COLUMNS, split=split)
         writer = TableWriter(f"node {self.name!r}, split {split!r}")
         texts_only = dataset.remove_columns([name for name in COLUMNS.values() if name in dataset.column_names])
         if not len(dataset):
@@ -242,7 +238,7 @@ class EncodePairs(HFDatasetTransform):
     def _within_limits(self, dataset: Dataset, split: str, policy: str) -> RowFilter:
         import numpy as np
 
-        kept = RowFilter(dataset, f"node {self.name!r}, split {split!r}")
+        kept = RowFilter(dataset)
         for side, name in COLUMNS.items():
             limit = self._limit(side)
             if limit is None:

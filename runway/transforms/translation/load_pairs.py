@@ -14,8 +14,8 @@ from runway.assets import assets_cache, fetch, is_asset
 from runway.errors import ConfigError, DataError, RunwayError, did_you_mean
 from runway.log import info
 from runway.registry import register_transform_functor
+from runway.transforms.arrow_tables import dataset_of
 from runway.transforms.base import BaseTransform
-from runway.transforms.datasets.arrow_writer import dataset_of
 from runway.transforms.loading.data_files import format_of, read_files
 from runway.transforms.loading.sqlite import is_sqlite, query_sqlite
 from runway.transforms.translation.pair_files import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runway.errors import DataError, did_you_mean
 from runway.log import warning
-from runway.transforms.datasets.arrow_writer import TableWriter
+from runway.transforms.arrow_tables import TableWriter
 from runway.transforms.loading.data_files import format_of, read_files
 from runway.transforms.loading.hf_dataset import LoadHFDataset
 

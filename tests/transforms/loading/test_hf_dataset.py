@@ -15,7 +15,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from runway.assets import file_sum
 from runway.errors import AssetError, ConfigError, DataError
-from runway.transforms.datasets.arrow_writer import TableWriter
+from runway.transforms.arrow_tables import TableWriter
 
 ROWS = [{"text": f"review {n}", "label": n % 2} for n in range(10)]
 Make = Callable[..., Any]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runway.log import info
-from runway.transforms.datasets.arrow_writer import codes_of
+from runway.transforms.arrow_tables import codes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,18 +18,12 @@ if TYPE_CHECKING:
 
 
 class RowFilter:
-    """Masks over the rows of one dataset, one after the other; a row counts for the first that drops it.
+    """Masks over the rows of one dataset, one after the other; a row counts for the first that drops it."""
 
-    Args:
-        dataset: the rows.
-        where: the place that an error names.
-    """
-
-    def __init__(self, dataset: Dataset, where: str) -> None:
+    def __init__(self, dataset: Dataset) -> None:
         import numpy as np
 
         self.dataset = dataset
-        self.where = where
         self.keep = np.ones(len(dataset), dtype=bool)
         self.dropped: dict[str, int] = {}
 
@@ -47,7 +41,7 @@ class RowFilter:
         rows = np.flatnonzero(self.keep)
         if not len(rows):
             return
-        codes = np.stack([codes_of(self.dataset, name, self.where) for name in columns])[:, rows]
+        codes = np.stack([codes_of(self.dataset, name) for name in columns])[:, rows]
         first = np.zeros(len(self.keep), dtype=bool)
         first[rows[np.unique(codes, axis=1, return_index=True)[1]]] = True
         self.apply(first, f"duplicates of {', '.join(columns)}")
@@ -60,21 +54,20 @@ class RowFilter:
 
     @property
     def counts(self) -> dict[str, Any]:
-        """What to note: ``{rows, kept, dropped: {reason: rows}}``."""
+        """What to tell: ``{rows, kept, dropped: {reason: rows}}``."""
         return {"rows": len(self.keep), "kept": int(self.keep.sum()), "dropped": dict(self.dropped)}
 
 
-def tell_dropped(transform: BaseTransform, counts: Mapping[str, Mapping[str, Any]], name: str = "filtered") -> None:
-    """Log and note what was dropped.
+def tell_dropped(transform: BaseTransform, filters: Mapping[str, RowFilter]) -> None:
+    """Log what was dropped, and record it under ``filtered`` among the transform's notes.
 
     Args:
-        transform: whose note it is.
-        counts: {split: what ``RowFilter.counts`` gives}; the split is empty for data without splits.
-        name: of the note.
+        transform: whose rows they are.
+        filters: {split: its filter}; the split is empty for data without splits.
     """
-    for split, found in counts.items():
-        if found["dropped"]:
-            reasons = "; ".join(f"{number} {reason}" for reason, number in found["dropped"].items())
-            place = f"{transform.name}: {split}".rstrip(" :")
-            info(f"{place} {found['rows']} → {found['kept']} rows; dropped: {reasons}")
-    transform.note(name, {split or "rows": found for split, found in counts.items()})
+    for split, found in filters.items():
+        if found.dropped:
+            reasons = "; ".join(f"{number} {reason}" for reason, number in found.dropped.items())
+            owner = f"{transform.name}: {split}".rstrip(" :")
+            info(f"{owner} {len(found.keep)} → {found.counts['kept']} rows; dropped: {reasons}")
+    transform.note("filtered", {split or "rows": found.counts for split, found in filters.items()})

@@ -1,0 +1,274 @@
+"""Arrow tables on their way in and out of HF datasets, kept out of memory where they are large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runway.errors import DataError
+
+if TYPE_CHECKING:
+    import tempfile
+
+    import numpy as np
+    import pyarrow as pa
+    from datasets import Dataset, Features
+
+IN_MEMORY_BYTES = 256 * 1024**2
+"""What is built row by row stays in memory up to this size; beyond it goes to a memory-mapped file."""
+ROWS_AT_A_TIME = 1000
+"""How many rows that come one by one are turned into Arrow together."""
+
+_scratch: list[tempfile.TemporaryDirectory] = []  # removed when the process ends: datasets may refer to the files
+
+
+class TableWriter:
+    """Collects tables and gives them as one Dataset; spills to a temporary Arrow file when they grow large.
+
+    Args:
+        where: the place that an error names.
+        in_memory_bytes: how much to hold before spilling.
+    """
+
+    def __init__(self, where: str, in_memory_bytes: int = IN_MEMORY_BYTES) -> None:
+        self.where = where
+        self.rows = 0
+        self._limit = in_memory_bytes
+        self._tables: list[pa.Table] = []
+        self._bytes = 0
+        self._path: Path | None = None
+        self._stream: Any = None
+        self._schema: pa.Schema | None = None  # of what was spilled first
+
+    def add(self, table: pa.Table) -> None:
+        """Append the rows of ``table``; its columns must be those of the tables before it.
+
+        Raises:
+            DataError: its columns do not fit.
+        """
+        self.rows += table.num_rows
+        self._tables.append(table)
+        self._bytes += table.nbytes
+        if self._bytes > self._limit:
+            self._spill()
+
+    def finish(self) -> Dataset:
+        """Everything that was added."""
+        from datasets import Dataset
+
+        if self._stream is None:
+            return dataset_of(self._concatenated())
+        self._spill()
+        self._stream.close()
+        return Dataset.from_file(str(self._path))
+
+    def _concatenated(self) -> pa.Table:
+        import pyarrow as pa
+
+        try:
+            return pa.concat_tables(self._tables, promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise self._misfit(error) from error
+
+    def _spill(self) -> None:
+        import tempfile
+
+        import pyarrow as pa
+
+        if not self._tables:
+            return
+        table = self._concatenated()
+        if self._schema is None:
+            _scratch.append(tempfile.TemporaryDirectory(prefix="runway-", ignore_cleanup_errors=True))
+            self._path = Path(_scratch[-1].name) / "rows.arrow"
+            self._schema = table.schema
+            self._stream = pa.ipc.new_stream(str(self._path), self._schema)
+        try:
+            if set(table.column_names) != set(self._schema.names):
+                raise ValueError(f"columns {table.column_names} after columns {self._schema.names}")
+            self._stream.write_table(table.select(self._schema.names).cast(self._schema))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+            raise self._misfit(error) from error
+        self._tables, self._bytes = [], 0
+
+    def _misfit(self, error: Exception) -> DataError:
+        return DataError(
+            f"the parts of the data do not have the same columns and types: {error}",
+            where=self.where,
+            hint="load the files as separate nodes and bring them into one form before ConcatenateDatasets",
+        )
+
+
+def dataset_of(table: pa.Table, features: Features | None = None) -> Dataset:
+    """A Dataset over an Arrow table, without a copy.
+
+    HF would hash the whole table for its fingerprint; here a random one does, for nothing looks it up.
+    """
+    import uuid
+
+    from datasets import Dataset, DatasetInfo
+
+    return Dataset(table, info=DatasetInfo(features=features), fingerprint=uuid.uuid4().hex[:16])
+
+
+def dataset_of_rows(rows: Iterable[Any], features: Mapping[str, Any], where: str) -> Dataset:
+    """A Dataset of rows that come one by one, in memory a batch at a time.
+
+    A column may appear late or miss in some rows (null there), and its type may widen on the way: from null to any,
+    from integers to floats, from a struct to one with more fields.
+
+    Args:
+        rows: dicts ``{column: value}``.
+        features: what columns of these names keep where their values still go with it: integers with an int32, or with
+            a ClassLabel of so many classes, but not floats or text. The columns of a Dataset without rows.
+        where: the place that an error names.
+
+    Raises:
+        DataError: a row is no dict, or the values of a column have no type in common.
+    """
+    from datasets import Features
+
+    features = dict(features)
+    schema: pa.Schema | None = None
+    writers: list[TableWriter] = []  # one for each form that the rows have had
+    for batch in iter(partial(_next_rows, iter(rows), where), []):
+        table = _typed(batch, features, where)
+        wider = _widened(schema, table.schema, where)
+        if wider != schema:
+            schema = wider
+            writers.append(TableWriter(where))
+        writers[-1].add(_as_schema(table, wider))
+    if schema is None:
+        return dataset_of(Features(features).arrow_schema.empty_table(), Features(features))
+    parts = [writer.finish() for writer in writers]
+    if len(parts) > 1:
+        writer = TableWriter(where)
+        for part in parts:
+            for table in part.with_format("arrow").iter(ROWS_AT_A_TIME):
+                writer.add(_as_schema(table, schema))
+        parts = [writer.finish()]
+    inferred = Features.from_arrow_schema(schema)
+    types = Features({name: features.get(name, kind) for name, kind in inferred.items()}).arrow_schema
+    kept = {name: features[name] for name in features if name in inferred and types.field(name) == schema.field(name)}
+    return dataset_of(parts[0].data, Features({**inferred, **kept}))
+
+
+def _next_rows(rows: Iterator[Any], where: str) -> list[Mapping[str, Any]]:
+    batch = list(islice(rows, ROWS_AT_A_TIME))
+    for row in batch:
+        if not isinstance(row, Mapping):
+            raise DataError(f"a row must be a dict, but is a {type(row).__name__} instead", where=where)
+    return batch
+
+
+def _typed(rows: list[Mapping[str, Any]], features: dict[str, Any], where: str) -> pa.Table:
+    """Rows as a table. Takes out of ``features`` the classes of a column that holds other numbers, and puts in what
+    Arrow's types do not tell of a new column, such as an Image."""
+    import pyarrow as pa
+    from datasets import ClassLabel
+    from datasets.arrow_writer import OptimizedTypedSequence
+    from datasets.features.features import get_nested_type
+
+    columns = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        typed = OptimizedTypedSequence([row.get(name) for row in rows], col=name)
+        try:
+            array = pa.array(typed)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise DataError(
+                f"the values of the column {name!r} are of different types: {error}", where=where
+            ) from error
+        if name not in features:
+            features[name] = typed.get_inferred_type()
+        stored = get_nested_type(features[name])
+        if _kind(array.type) in (_kind(stored), "null"):
+            with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a number is too large, say
+                array = array.cast(stored)
+        if isinstance(features[name], ClassLabel) and not _are_classes(array, features[name].num_classes):
+            del features[name]
+        columns[name] = array
+    return pa.table(columns)
+
+
+def _kind(kind: pa.DataType) -> Any:
+    """A type without its width."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return {field.name: _kind(field.type) for field in kind}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return [_kind(kind.value_type)]
+    for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp):
+        if test(kind):
+            return test.__name__
+    return {"large_string": "string", "large_binary": "binary"}.get(str(kind), str(kind))
+
+
+def _are_classes(values: pa.Array, classes: int) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_integer(values.type):
+        return pa.types.is_null(values.type)
+    found = pc.min_max(values).as_py()
+    return found["min"] is None or (found["min"] >= -1 and found["max"] < classes)  # -1 is "no label", as in HF
+
+
+def _widened(schema: pa.Schema | None, more: pa.Schema, where: str) -> pa.Schema:
+    """The columns of both, of types that hold the values of both."""
+    import pyarrow as pa
+
+    try:
+        return pa.unify_schemas([schema or more, more], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"the rows do not have the same types: {error}", where=where) from error
+
+
+def _as_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The same rows in a wider form, with null where they have no value."""
+    import pyarrow as pa
+
+    return pa.concat_tables([schema.empty_table(), table], promote_options="permissive")
+
+
+def column(dataset: Dataset, name: str) -> pa.ChunkedArray:
+    """One column as Arrow, without a copy where the dataset's rows are in their stored order."""
+    return dataset.select_columns([name]).with_format("arrow")[:].column(name)
+
+
+def codes_of(dataset: Dataset, name: str) -> np.ndarray:
+    """The values of a column as small integers, equal where the values are. int64, ``[rows]``."""
+    import numpy as np
+
+    values = column(dataset, name).combine_chunks().dictionary_encode()
+    return values.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def lengths(values: pa.ChunkedArray) -> np.ndarray:
+    """The number of items of each list, or of characters of each text; 0 for null. int64, ``[rows]``."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    counts = pc.utf8_length(values) if is_text else pc.list_value_length(values)
+    return pc.fill_null(counts, 0).to_numpy().astype(np.int64)
+
+
+def ragged(lists: list[list[int]], dtype: Any) -> pa.ListArray:
+    """Python lists of integers as one Arrow list column; far faster than ``pa.array`` of them."""
+    from itertools import chain
+
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = np.zeros(len(lists) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, lists), dtype=np.int64, count=len(lists)), out=offsets[1:])
+    values = np.fromiter(chain.from_iterable(lists), dtype=dtype, count=int(offsets[-1]))
+    if offsets[-1] > np.iinfo(np.int32).max:
+        return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))
