@@ -148,7 +148,7 @@ class BaseExecutor(lightning.LightningModule):
     def tokenizer(self) -> Any:
         """The tokenizer of ``tokenizer_config``, or the one that was given."""
         if self._tokenizer is None:
-            from runway.transforms.text.tokenize import load_tokenizer
+            from runway.transforms.loading.tokenizer import load_tokenizer
 
             tokenizer_config = self.global_config.get("tokenizer_config")
             if not tokenizer_config:

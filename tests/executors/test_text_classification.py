@@ -13,7 +13,7 @@ from runway.errors import AssetError, ConfigError, DataError
 from runway.executors.text_classification import TextClassificationExecutor
 from runway.registry import executors, register_transform_functor
 from runway.transforms.base import BaseTransform
-from runway.transforms.batching.collate import make_dataloader
+from runway.transforms.batching.dataloaders import make_dataloader
 from tests.executors.tiny import (
     ACCURACY_PIPELINE,
     BERT,

@@ -1,4 +1,8 @@
-"""Makes torch DataLoaders of tokenised datasets, the last node before an executor."""
+"""Makes torch DataLoaders of tokenised datasets, the last node before an executor.
+
+Padding every review to the longest one wastes most of a batch; rows sorted by length waste almost nothing.
+The sampler gives whole batches of indices, the dataset fetches a batch at once, the collator pads it.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runway.assets import assets_cache
-from runway.errors import ConfigError, DataError, did_you_mean
+from runway.errors import ConfigError, DataError
 from runway.registry import register_transform_functor
-from runway.transforms.arrow_tables import column
+from runway.transforms.arrow_tables import column, lengths
 from runway.transforms.base import HFDatasetTransform
-from runway.transforms.batching.collate import (
-    IndexedRows,
-    PadBatch,
-    make_dataloader,
-    numeric_columns,
-    row_lengths,
-)
-from runway.transforms.batching.length_buckets import LengthBucketSampler
-from runway.transforms.text.tokenize import load_tokenizer
+from runway.transforms.batching.collate import IndexedRows, PadBatch, is_numeric, is_sequence
+from runway.transforms.loading.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from torch.utils.data import DataLoader
-
-__all__ = [
-    "IndexedRows",
-    "LengthBucketSampler",
-    "MakeDataloaders",
-    "PadBatch",
-    "make_dataloader",
-    "numeric_columns",
-    "row_lengths",
-]
 
 VALIDATION_NAMES = ("valid", "validation", "val", "dev")
 
@@ -103,6 +90,8 @@ class MakeDataloaders(HFDatasetTransform):
         self.seed = seed
 
     def _call(self, data: Dataset | DatasetDict) -> dict[str, list[DataLoader]]:
+        import torch
+
         splits = data if isinstance(data, Mapping) else {"train": data}
         padding = self._padding(next(iter(splits.values())))
         seed = self._setting("meta", "seed", 0) if self.seed is None else self.seed
@@ -112,7 +101,7 @@ class MakeDataloaders(HFDatasetTransform):
             settings = {
                 "batch_size": self._setting(section, "batch_size", self._setting("train", "batch_size", 32)),
                 "num_workers": self._setting(section, "dataloader_workers", 0) or 0,
-                "pin_memory": _has_gpu(),
+                "pin_memory": torch.cuda.is_available(),
                 **self.loader_kwargs[role],
             }
             loaders[f"{role}_dataloaders"] = [
@@ -122,7 +111,7 @@ class MakeDataloaders(HFDatasetTransform):
         if not any(loaders.values()):
             raise DataError(
                 f"none of the splits {', '.join(splits)} is for training, validation or test",
-                where=f"node {self.name!r}",
+                where=self.where,
                 hint="name them in train_splits, val_splits and test_splits",
             )
         return loaders
@@ -139,14 +128,8 @@ class MakeDataloaders(HFDatasetTransform):
         return [name for name in usual if name in splits]
 
     def _loader(self, dataset: Dataset, split: str, settings: Mapping[str, Any]) -> DataLoader:
-        where = f"node {self.name!r}, split {split!r}"
-        for name in self.use_columns or ():
-            if name not in dataset.column_names:
-                raise DataError(
-                    f"there is no column {name!r}",
-                    where=f"{where}, use_columns",
-                    hint=did_you_mean(name, dataset.column_names),
-                )
+        self.need_columns(dataset, self.use_columns or (), split=split, setting="use_columns")
+        where = f"{self.where}, split {split!r}"
         names = self.use_columns if self.use_columns is not None else numeric_columns(dataset)
         if not names:
             raise DataError(
@@ -198,7 +181,83 @@ class MakeDataloaders(HFDatasetTransform):
         return default if value is None else value
 
 
-def _has_gpu() -> bool:
-    import torch
+def make_dataloader(
+    dataset: Dataset,
+    *,
+    batch_size: int = 32,
+    shuffle: bool = False,
+    columns: Sequence[str] | None = None,
+    label_column: str | None = "label",
+    pad_token_id: int = 0,
+    padding_side: str = "right",
+    pad_to_multiple_of: int | None = 8,
+    length_bucketed: bool = True,
+    max_tokens_per_batch: int | None = None,
+    drop_last: bool = False,
+    seed: int = 0,
+    num_workers: int = 0,
+    length_columns: Sequence[str] | None = None,
+    with_mask: bool = False,
+    **loader_kwargs: Any,
+) -> DataLoader:
+    """A DataLoader over a tokenised Dataset, with dynamic padding and batches of similar lengths.
 
-    return torch.cuda.is_available()
+    Args:
+        dataset: the rows; their length is that of ``input_ids``, else of the first sequence of numbers.
+        batch_size: rows of a batch.
+        shuffle: another order in each epoch (``sampler.set_epoch``, which Lightning calls).
+        columns: the columns that go into a batch; None takes numbers and sequences of numbers.
+        label_column: the column that goes under ``labels``.
+        pad_token_id: pads ``input_ids``.
+        padding_side: ``right`` or ``left``.
+        pad_to_multiple_of: round the padded length up to this.
+        length_bucketed: whether rows of similar length go together.
+        max_tokens_per_batch: fill batches by tokens instead of rows.
+        drop_last: leave out the last, smaller batch.
+        seed: of the order.
+        num_workers: processes that fetch batches.
+        length_columns: whose lengths count, one or two; None takes ``input_ids``, else the first sequence.
+        with_mask: whether to add ``attention_mask`` where the rows have none.
+        **loader_kwargs: further arguments of torch's DataLoader; ``collate_fn`` takes a batch of IndexedRows.
+
+    Returns:
+        Batches ``{name: tensor}`` with ``labels`` ``[B]`` and ``index`` ``[B]``.
+    """
+    import numpy as np
+    from torch.utils.data import DataLoader
+
+    from runway.transforms.batching.length_buckets import LengthBucketSampler
+
+    names = numeric_columns(dataset) if columns is None else list(columns)
+    types = dataset.features.arrow_schema
+    sequences = [name for name in names if is_sequence(types.field(name).type)]
+    measured = [name for name in length_columns or ("input_ids", *names) if name in sequences]
+    measured = measured[: len(length_columns or "1")]
+    row_lengths = [lengths(column(dataset, name)) for name in measured]
+    bucketed = length_bucketed or max_tokens_per_batch
+    sampler = LengthBucketSampler(
+        np.stack(row_lengths, axis=1) if measured and bucketed else None,
+        batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        drop_last=drop_last,
+        max_tokens_per_batch=max_tokens_per_batch if measured else None,
+        rows=len(dataset),
+    )
+    if num_workers:
+        loader_kwargs = {"persistent_workers": True, **loader_kwargs}
+    collate = PadBatch({"input_ids": pad_token_id}, label_column, pad_to_multiple_of, padding_side, with_mask)
+    rows: Any = IndexedRows(dataset, names)  # a Dataset to torch by what it does, not by its class
+    return DataLoader(
+        rows,
+        sampler=sampler,
+        batch_size=None,  # the sampler makes the batches
+        num_workers=num_workers,
+        **{"collate_fn": collate, **loader_kwargs},
+    )
+
+
+def numeric_columns(dataset: Dataset) -> list[str]:
+    """The columns of numbers and of sequences of numbers."""
+    types = dataset.features.arrow_schema
+    return [name for name in dataset.column_names if is_numeric(types.field(name).type)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,17 +10,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class LengthBucketSampler:
+class LengthBuckets:
     """Gives batches of row indices, each of rows with similar lengths; another order in each epoch.
 
-    Pass it to a DataLoader as ``sampler`` with ``batch_size=None``. The order depends on the seed and the
-    epoch alone. Shuffled: rows are dealt into windows at random, sorted within a window and cut into batches,
-    and the batches are shuffled; the longest one comes first, so that a batch too large for memory shows at
+    As a ``LengthBucketSampler``, pass it to a DataLoader as ``sampler`` with ``batch_size=None``. The order depends on
+    the seed and the epoch alone. Shuffled: rows are dealt into windows at random, sorted within a window and cut into
+    batches, and the batches are shuffled; the longest one comes first, so that a batch too large for memory shows at
     once. Not shuffled: all rows by length, longest first.
 
     Under torch.distributed each rank takes its share of the batches, those of one step alike in length. Where
-    the batches do not come out even, the first ones are repeated. Lightning leaves the sampler alone, because
-    it is a torch DistributedSampler.
+    the batches do not come out even, the first ones are repeated.
 
     Args:
         row_lengths: tokens of each row, ``[rows]``, or of its source and target, ``[rows, 2]``, both of which are then
@@ -35,12 +33,8 @@ class LengthBucketSampler:
         max_tokens_per_batch: fill batches up to so many tokens, padding included, instead of ``batch_size`` rows; of
             pairs, the tokens of both sides together.
         window: batches sorted together; more wastes less padding, fewer mixes rows better.
+        rows: how many there are, where they have no length.
     """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> LengthBucketSampler:
-        """Make an instance that is a torch DistributedSampler too; torch is imported here, not with the module."""
-        own: Any = cls
-        return object.__new__(_with_torch(own))
 
     def __init__(
         self,
@@ -58,7 +52,8 @@ class LengthBucketSampler:
 
         if row_lengths is None and rows is None:
             raise ValueError("one of `row_lengths` and `rows` must be given")
-        self.row_lengths = np.zeros(rows or 0, np.int64) if row_lengths is None else np.asarray(row_lengths)
+        known = np.zeros(rows or 0, np.int64) if row_lengths is None else np.asarray(row_lengths)
+        self.row_lengths = known if known.ndim == 2 else known[:, None]  # [rows, sides]
         self.sort = row_lengths is not None
         self.batch_size = max(int(batch_size), 1)
         self.shuffle = shuffle
@@ -132,7 +127,7 @@ class LengthBucketSampler:
         """
         import numpy as np
 
-        step = 8 if self.row_lengths.ndim == 1 else 4
+        step = 8 // self.row_lengths.shape[1]
         padded = (np.maximum(self.row_lengths, 1) + step - 1) // step * step
         order = order[_longest_first(padded[order])]
         if self._cuts is None:  # the steps come in the same order in each epoch
@@ -145,19 +140,18 @@ def _longest_first(row_lengths: np.ndarray) -> np.ndarray:
     neighbours with another source length have targets alike."""
     import numpy as np
 
-    if row_lengths.ndim == 1:
-        return np.argsort(-row_lengths, kind="stable")
+    if row_lengths.shape[1] == 1:
+        return np.argsort(-row_lengths[:, 0], kind="stable")
     source, target = row_lengths.T
     turn = np.unique(source, return_inverse=True)[1] % 2
     return np.lexsort((np.where(turn == 0, -target, target), -source))
 
 
 def _cuts_by_tokens(padded: np.ndarray, budget: int) -> list[int]:
-    """Where to cut rows in order, ``[rows]`` or ``[rows, sides]``, so that no batch is over the budget."""
+    """Where to cut rows in order, ``[rows, sides]``, so that no batch is over the budget."""
     cuts: list[int] = []
-    start, longest = 0, [0] * (padded.shape[1] if padded.ndim == 2 else 1)
-    rows = padded.tolist() if padded.ndim == 2 else [[count] for count in padded.tolist()]
-    for row, counts in enumerate(rows):
+    start, longest = 0, [0] * padded.shape[1]
+    for row, counts in enumerate(padded.tolist()):
         with_row = [max(pair) for pair in zip(longest, counts, strict=True)]
         if row > start and sum(with_row) * (row + 1 - start) > budget:
             cuts.append(row)
@@ -166,16 +160,26 @@ def _cuts_by_tokens(padded: np.ndarray, budget: int) -> list[int]:
     return cuts
 
 
-@functools.cache
-def _with_torch(cls: type) -> type:
-    from torch.utils.data import DistributedSampler
-
-    return type(cls.__name__, (cls, DistributedSampler), {"__module__": cls.__module__})
-
-
 def _rank_and_world() -> tuple[int, int]:
     import torch.distributed as dist
 
     if not (dist.is_available() and dist.is_initialized()):
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
+
+
+if TYPE_CHECKING:
+    from torch.utils.data import DistributedSampler
+
+    class LengthBucketSampler(LengthBuckets, DistributedSampler[list[int]]):  # type: ignore[misc]
+        """LengthBuckets as a torch DistributedSampler, so that Lightning leaves it alone."""
+
+
+def __getattr__(name: str) -> Any:
+    """Make ``LengthBucketSampler`` when it is first asked for: its base needs torch, which this module does without."""
+    if name != "LengthBucketSampler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from torch.utils.data import DistributedSampler
+
+    globals()[name] = type(name, (LengthBuckets, DistributedSampler), {"__module__": __name__})
+    return globals()[name]

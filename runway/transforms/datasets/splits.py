@@ -82,12 +82,12 @@ class _RandomSplit(_NewSplits):
         import numpy as np
 
         kwargs = dict(self.split_kwargs)
-        seed = kwargs.pop("seed", None)
+        seed, stratify = kwargs.pop("seed", None), kwargs.pop("stratify_by_column", None)
+        self.need_columns(rows, [name for name in (self.group_column, stratify) if name])
         seed = int(np.random.randint(2**31)) if seed is None else int(seed)  # numpy's state is seeded in a node
         try:
             counts = [self._count(size, len(rows)) for size in sizes]
             self._count(sum(counts), len(rows))
-            stratify = kwargs.pop("stratify_by_column", None)
             if self.block_size or self.group_column or stratify:
                 return self._deal_blocks(rows, counts, seed, stratify, **kwargs)
             return self._deal_single_rows(rows, counts, seed, kwargs)
@@ -132,7 +132,6 @@ class _RandomSplit(_NewSplits):
             raise ConfigError(
                 f"split_kwargs has {min(unknown)!r}, which does not go with blocks or strata", where=self.where
             )
-        self.need_columns(rows, [name for name in (self.group_column, stratify) if name])
         by_number = np.arange(len(rows)) // (self.block_size or 1)
         groups = codes_of(rows, self.group_column) if self.group_column else by_number
         strata = codes_of(rows, stratify) if stratify else np.zeros(len(rows), dtype=np.int64)
@@ -265,9 +264,7 @@ class SplitHFDatasetByRule(_NewSplits):
                 )
             if "values" in rule and group_column is None:
                 raise ConfigError("a rule names values, but `group_column` does not say of which column", where=where)
-            if "rows" in rule and (
-                len(rule["rows"]) != 2 or not {type(row) for row in rule["rows"]} <= {int, type(None)}
-            ):
+            if "rows" in rule and [type(row) in (int, type(None)) for row in rule["rows"]] != [True, True]:
                 raise ConfigError(
                     f"`rows` must be [start, stop], but is {list(rule['rows'])} instead",
                     where=where,

@@ -2,84 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.assets import assets_cache, fetch, hub_is_reachable, is_asset
-from runway.errors import AssetError, ConfigError, DataError, did_you_mean
+from runway.assets import assets_cache, is_asset
+from runway.errors import ConfigError, DataError, did_you_mean
 from runway.log import warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, dataset_of, ragged
 from runway.transforms.base import HFDatasetTransform
+from runway.transforms.loading.tokenizer import TOKENIZER_KEYS, load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
     from datasets import Dataset, DatasetDict
-
-_OWN_KEYS = ("version_name", "class_name", "tokenize_kwargs", "sha256", "revision", "init_kwargs")
-
-
-def load_tokenizer(
-    tokenizer_config: Mapping[str, Any], project: Path | None = None, cache_dir: Path | str = "cache"
-) -> Any:
-    """The tokenizer that a ``tokenizer_config`` describes.
-
-    Args:
-        tokenizer_config: ``version_name`` (a name on the hub, a path relative to the project, or an asset),
-            ``class_name`` (a class of transformers, by default AutoTokenizer), and where needed ``sha256`` (pins an
-            asset), ``revision`` (of the hub), ``init_kwargs`` (further arguments of ``from_pretrained``).
-        project: the project's folder; None is the current one.
-        cache_dir: where assets are kept, relative to the project.
-
-    Raises:
-        ConfigError: the config lacks ``version_name``, or ``class_name`` is not a tokenizer of transformers.
-        AssetError: the files cannot be had.
-    """
-    where = "tokenizer_config"
-    name = tokenizer_config.get("version_name")
-    if not isinstance(name, str) or not name:
-        raise ConfigError(
-            f"`version_name` must be a hub name, a path or an asset, but is {name!r} instead",
-            where=where,
-            hint="for example version_name: 'distilbert-base-uncased'",
-        )
-    root = Path(project or Path.cwd())
-    local = root / Path(name).expanduser()
-    if is_asset(name):
-        local = fetch(name, tokenizer_config.get("sha256"), cache_dir, root)
-    elif not local.exists() and name.startswith(("/", ".", "~")):
-        raise AssetError(f"there is no tokenizer at {name!r}", where=f"{where}, {local}")
-
-    import transformers
-
-    class_name = tokenizer_config.get("class_name") or "AutoTokenizer"
-    cls = getattr(transformers, class_name, None)
-    if cls is None or not hasattr(cls, "from_pretrained"):
-        known = [known_name for known_name in dir(transformers) if "Tokenizer" in known_name]
-        raise ConfigError(
-            f"`class_name` must be a tokenizer class of transformers, but is {class_name!r} instead",
-            where=where,
-            hint=did_you_mean(class_name, known),
-        )
-    kwargs = dict(tokenizer_config.get("init_kwargs") or {})
-    if tokenizer_config.get("revision"):
-        kwargs["revision"] = tokenizer_config.get("revision")
-    on_hub = not local.exists()
-    if on_hub and not hub_is_reachable():
-        kwargs["local_files_only"] = True  # what was downloaded before, without a minute of retries
-    try:
-        return cls.from_pretrained(name if on_hub else str(local), **kwargs)
-    except (OSError, ValueError, TypeError) as error:  # TypeError: a folder without the files of a tokenizer
-        reason = str(error).strip().splitlines()[0][:200].rstrip(":")
-        if kwargs.get("local_files_only"):
-            reason = "it is neither a local path nor in the hub's cache, and the hub is not reachable"
-        raise AssetError(
-            f"the tokenizer {name!r} cannot be loaded: {reason}",
-            where=where,
-            hint="check version_name and the network (and HF_HUB_OFFLINE), or give the path of a folder of your own",
-        ) from error
 
 
 @register_transform_functor
@@ -118,10 +55,10 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
         if tokenizer_config is None and self.global_config is not None:
             tokenizer_config = self.global_config.get("tokenizer_config")
         if tokenizer_config is None:
-            raise ConfigError("`tokenizer_config` must be given", where=f"node {self.name!r}, setup_kwargs")
+            raise ConfigError("`tokenizer_config` must be given", where=f"{self.where}, setup_kwargs")
         for key in tokenizer_config:
-            if key not in _OWN_KEYS:
-                warning(f"node {self.name!r}: tokenizer_config.{key} is not used ({did_you_mean(key, _OWN_KEYS)})")
+            if key not in TOKENIZER_KEYS:
+                warning(f"{self.where}: tokenizer_config.{key} is not used ({did_you_mean(key, TOKENIZER_KEYS)})")
         self.tokenizer_config = tokenizer_config
         self.tokenize_fields_list = list(tokenize_fields_list)
         self.batch_size = batch_size
@@ -147,7 +84,7 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
             return dataset_of(_beside(dataset.with_format("arrow")[:], empty.slice(0, 0)))
         if self.num_proc and self.num_proc > 1 and not tokenizer.is_fast:
             return self._map(dataset, fields, tokenizer, kwargs)
-        writer = TableWriter(f"node {self.name!r}")
+        writer = TableWriter(self.where)
         arrow = dataset.with_format("arrow")
         for start in range(0, len(dataset), self.batch_size):
             table = arrow[start : start + self.batch_size]
@@ -170,18 +107,13 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
         return dataset.map(tokenize, batched=True, batch_size=self.batch_size, num_proc=self.num_proc)
 
     def _check_columns(self, dataset: Dataset, columns: list[str], words: bool) -> None:
+        self.need_columns(dataset, columns, setting="tokenize_fields_list")
         for name in columns:
-            if name not in dataset.column_names:
-                raise DataError(
-                    f"there is no column {name!r} to tokenise",
-                    where=f"node {self.name!r}, tokenize_fields_list",
-                    hint=did_you_mean(name, dataset.column_names),
-                )
             kind = str(getattr(dataset.features[name], "dtype", dataset.features[name]))
             if not words and kind not in ("string", "large_string", "null"):
                 raise DataError(
                     f"the column {name!r} must hold text, but holds {kind} instead",
-                    where=f"node {self.name!r}, tokenize_fields_list",
+                    where=f"{self.where}, tokenize_fields_list",
                 )
 
     def _texts(self, table: pa.Table, field: list[str], start: int) -> list[list[str]]:
@@ -190,7 +122,7 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
             if None in values:
                 raise DataError(
                     f"the column {name!r} has no text in row {start + values.index(None)}",
-                    where=f"node {self.name!r}",
+                    where=self.where,
                     hint=f"drop such rows before, with FilterRows and drop_empty: ['{name}']",
                 )
         return texts
@@ -205,7 +137,7 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
             if len(values) != len(texts[0]):
                 raise DataError(
                     f"the tokenizer gives {len(values)} rows for {len(texts[0])} texts",
-                    where=f"node {self.name!r}",
+                    where=self.where,
                     hint="leave return_overflowing_tokens out of tokenize_kwargs: it makes several rows of one",
                 )
             lists = all(isinstance(row, list) and (not row or isinstance(row[0], int)) for row in values)

@@ -13,8 +13,8 @@ from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, dataset_of, lengths, ragged
 from runway.transforms.base import HFDatasetTransform
 from runway.transforms.batching.dataloaders import VALIDATION_NAMES
+from runway.transforms.loading.tokenizer import load_tokenizer
 from runway.transforms.row_filter import RowFilter
-from runway.transforms.text.tokenize import load_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 from collections.abc import Callable
 from itertools import chain
@@ -16,13 +17,10 @@ from torch.utils.data import DistributedSampler
 
 from runway.config.reads import Reads, RecordedView
 from runway.errors import ConfigError, DataError
-from runway.transforms.batching.dataloaders import (
-    IndexedRows,
-    LengthBucketSampler,
-    PadBatch,
-    make_dataloader,
-    row_lengths,
-)
+from runway.transforms.arrow_tables import column, lengths
+from runway.transforms.batching.collate import IndexedRows, PadBatch
+from runway.transforms.batching.dataloaders import make_dataloader
+from runway.transforms.batching.length_buckets import LengthBucketSampler
 
 Make = Callable[..., Any]
 CONFIG = {"meta": {"seed": 3}, "train": {"batch_size": 4}, "test": {"batch_size": 8}}
@@ -128,6 +126,17 @@ def test_lightning_leaves_the_sampler_alone() -> None:
     assert isinstance(sampler, LengthBucketSampler)
 
 
+def test_a_loader_can_be_pickled() -> None:
+    sampler = LengthBucketSampler([3, 1, 2, 5], 2, seed=4)
+    sampler.set_epoch(3)
+    again = pickle.loads(pickle.dumps(sampler))
+    assert type(again) is type(sampler) is LengthBucketSampler
+    assert list(again) == list(sampler)
+    loader = make_dataloader(tokens(11), batch_size=4, shuffle=True)
+    again = pickle.loads(pickle.dumps(loader))
+    assert [batch["index"].tolist() for batch in again] == [batch["index"].tolist() for batch in loader]
+
+
 def _rank(rank: int, port: int, folder: str) -> None:
     import torch.distributed as dist
 
@@ -216,7 +225,7 @@ def test_mistakes(make: Make, settings: dict, data: dict, error: type, expected:
 
 def test_rows_behind_a_selection() -> None:
     dataset = tokens(20).select([5, 3, 11])
-    assert row_lengths(dataset).tolist() == [len(ids) for ids in dataset["input_ids"]]
+    assert lengths(column(dataset, "input_ids")).tolist() == [len(ids) for ids in dataset["input_ids"]]
     batch = IndexedRows(dataset, ["input_ids"])[[2, 0]]
     assert [ids[0] for ids in batch["input_ids"]] == [12, 6]
     assert batch["index"].tolist() == [2, 0]

@@ -11,7 +11,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from runway.errors import AssetError, ConfigError, DataError
-from runway.transforms.text.tokenize import load_tokenizer
+from runway.transforms.loading.tokenizer import load_tokenizer
 
 Make = Callable[..., Any]
 RENAME = {"text_input_ids": "input_ids", "text_attention_mask": "attention_mask"}

@@ -1,0 +1,76 @@
+"""Loads a Hugging Face tokenizer: from the hub, from a folder, from an asset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runway.assets import fetch, hub_is_reachable, is_asset
+from runway.errors import AssetError, ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TOKENIZER_KEYS = ("version_name", "class_name", "tokenize_kwargs", "sha256", "revision", "init_kwargs")
+"""What a ``tokenizer_config`` may hold."""
+
+
+def load_tokenizer(
+    tokenizer_config: Mapping[str, Any], project: Path | None = None, cache_dir: Path | str = "cache"
+) -> Any:
+    """The tokenizer that a ``tokenizer_config`` describes.
+
+    Args:
+        tokenizer_config: ``version_name`` (a name on the hub, a path relative to the project, or an asset),
+            ``class_name`` (a class of transformers, by default AutoTokenizer), and where needed ``sha256`` (pins an
+            asset), ``revision`` (of the hub), ``init_kwargs`` (further arguments of ``from_pretrained``).
+        project: the project's folder; None is the current one.
+        cache_dir: where assets are kept, relative to the project.
+
+    Raises:
+        ConfigError: the config lacks ``version_name``, or ``class_name`` is not a tokenizer of transformers.
+        AssetError: the files cannot be had.
+    """
+    where = "tokenizer_config"
+    name = tokenizer_config.get("version_name")
+    if not isinstance(name, str) or not name:
+        raise ConfigError(
+            f"`version_name` must be a hub name, a path or an asset, but is {name!r} instead",
+            where=where,
+            hint="for example version_name: 'distilbert-base-uncased'",
+        )
+    root = Path(project or Path.cwd())
+    local = root / Path(name).expanduser()
+    if is_asset(name):
+        local = fetch(name, tokenizer_config.get("sha256"), cache_dir, root)
+    elif not local.exists() and name.startswith(("/", ".", "~")):
+        raise AssetError(f"there is no tokenizer at {name!r}", where=f"{where}, {local}")
+
+    import transformers
+
+    class_name = tokenizer_config.get("class_name") or "AutoTokenizer"
+    cls = getattr(transformers, class_name, None)
+    if cls is None or not hasattr(cls, "from_pretrained"):
+        known = [known_name for known_name in dir(transformers) if "Tokenizer" in known_name]
+        raise ConfigError(
+            f"`class_name` must be a tokenizer class of transformers, but is {class_name!r} instead",
+            where=where,
+            hint=did_you_mean(class_name, known),
+        )
+    kwargs = dict(tokenizer_config.get("init_kwargs") or {})
+    if tokenizer_config.get("revision"):
+        kwargs["revision"] = tokenizer_config.get("revision")
+    on_hub = not local.exists()
+    if on_hub and not hub_is_reachable():
+        kwargs["local_files_only"] = True  # what was downloaded before, without a minute of retries
+    try:
+        return cls.from_pretrained(name if on_hub else str(local), **kwargs)
+    except (OSError, ValueError, TypeError) as error:  # TypeError: a folder without the files of a tokenizer
+        reason = str(error).strip().splitlines()[0][:200].rstrip(":")
+        if kwargs.get("local_files_only"):
+            reason = "it is neither a local path nor in the hub's cache, and the hub is not reachable"
+        raise AssetError(
+            f"the tokenizer {name!r} cannot be loaded: {reason}",
+            where=where,
+            hint="check version_name and the network (and HF_HUB_OFFLINE), or give the path of a folder of your own",
+        ) from error
