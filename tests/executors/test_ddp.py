@@ -62,6 +62,55 @@ def test_shards_are_merged_in_the_order_of_the_dataset(project):
     assert first["accuracy"] == second["accuracy"] == pytest.approx(right / 9)
 
 
+SPAWNED = """
+    import json
+    from pathlib import Path
+
+    import lightning
+    import torch
+
+    from runway.executors.text_classification import TextClassificationExecutor
+    from runway.transforms.batching.length_buckets import LengthBucketSampler
+    from tests.executors.tiny import build, dataset_config, trainer
+
+    folder = Path(__file__).parent
+
+    class TellsRows(lightning.Callback):
+        def on_fit_start(self, trainer, pl_module):
+            self.epochs = []
+
+        def on_train_epoch_start(self, trainer, pl_module):
+            self.epochs.append([])
+
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.epochs[-1].append(batch["index"].tolist())
+
+        def on_fit_end(self, trainer, pl_module):
+            told = {"epochs": self.epochs, "sampler": type(trainer.train_dataloader.sampler).__name__}
+            (folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(told))
+
+    if __name__ == "__main__":
+        torch.set_num_threads(1)
+        executor = build(TextClassificationExecutor, dataset_config(folder, ["a", "b"]))
+        # made before the processes are started, so that they go there by pickle
+        executor.train_dataloaders = executor.train_dataloader()
+        assert isinstance(executor.train_dataloaders.sampler, LengthBucketSampler)
+        run = trainer(folder, devices=2, strategy="ddp_spawn", max_epochs=2, callbacks=[TellsRows()])
+        run.fit(executor)
+"""
+
+
+@pytest.mark.slow
+def test_the_sampler_goes_to_spawned_processes(project):
+    project.python(project.write("spawned.py", SPAWNED), timeout=240)
+    first, second = (json.loads(project.read(f"rank{rank}.json")) for rank in (0, 1))
+    assert first["sampler"] == second["sampler"] == "LengthBucketSampler"
+    for one, other in zip(first["epochs"], second["epochs"], strict=True):
+        assert len(one) == len(other) == 2  # 30 rows in batches of 8, half of them each
+        assert sorted(row for batch in one + other for row in batch) == list(range(30))
+    assert first["epochs"][0] != first["epochs"][1], "each epoch has an order of its own"
+
+
 TRANSLATION = """
     local translation = import 'runway/translation.libsonnet';
     translation.experiment {

@@ -232,11 +232,10 @@ def make_dataloader(
     types = dataset.features.arrow_schema
     sequences = [name for name in names if is_sequence(types.field(name).type)]
     measured = [name for name in length_columns or ("input_ids", *names) if name in sequences]
-    measured = measured[: len(length_columns or "1")]
+    measured = measured[: len(length_columns or "1")] if length_bucketed or max_tokens_per_batch else []
     row_lengths = [lengths(column(dataset, name)) for name in measured]
-    bucketed = length_bucketed or max_tokens_per_batch
     sampler = LengthBucketSampler(
-        np.stack(row_lengths, axis=1) if measured and bucketed else None,
+        np.stack(row_lengths, axis=1) if measured else None,
         batch_size,
         shuffle=shuffle,
         seed=seed,

@@ -81,7 +81,7 @@ class LoadHFDataset(BaseTransform):
         if not dataset_name and not dataset_path:
             raise ConfigError(
                 "one of `dataset_name` and `dataset_path` must be given",
-                where=f"node {self.name!r}, setup_kwargs",
+                where=f"{self.where}, setup_kwargs",
                 hint="dataset_name='imdb' takes it from the hub, dataset_path='data/reviews.csv' from a file",
             )
         self.dataset_name = dataset_name
@@ -95,21 +95,19 @@ class LoadHFDataset(BaseTransform):
         self.dummy_rows = dummy_rows
         self.load_kwargs = dict(load_kwargs or {})
 
-    @property
-    def where(self) -> str:
-        """This node, as errors name it."""
-        return f"node {self.name!r}"
-
     def _call(self, data: Any = None) -> DatasetDict:
         from datasets import DatasetDict
 
         loaded = self._load(self.dummy_rows if self.use_dummy_data else None)
-        loaded = DatasetDict({name: loaded[name] for name in sorted(loaded, key=_split_order)})
+        order = sorted(loaded, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+        loaded = {name: loaded[name] for name in order}
         if self.splits:
             loaded = self._choose_splits(loaded)
         if self.fields:
-            loaded = DatasetDict({name: self._choose_fields(part, name) for name, part in loaded.items()})
-        return loaded
+            for name, part in loaded.items():
+                self.need_columns(part, self.fields, split=name, setting="fields")
+            loaded = {name: part.select_columns(self.fields) for name, part in loaded.items()}
+        return DatasetDict(loaded)
 
     def _load(self, limit: int | None) -> Mapping[str, Dataset]:
         files = self.load_kwargs.get("data_files", self.dataset_path)
@@ -120,8 +118,6 @@ class LoadHFDataset(BaseTransform):
         location = self._local_location(None if files is None else str(files))
         if location is None:
             return self._from_hub(limit)
-        if any(char in str(location) for char in "*?["):
-            return self._from_files({"train": [str(location)]}, limit)
         if location.is_dir():
             return self._from_folder(location / self.subset if self.subset else location, limit)
         return self._from_files({"train": [str(location)]}, limit)
@@ -138,14 +134,13 @@ class LoadHFDataset(BaseTransform):
                 return root / inside if inside else root
         if path is None:
             local = self.resolve_path(str(name))
-            found = local.exists() or any(char in str(name) for char in "*?[")
-            return local if found or _is_path(str(name)) else None
+            return local if local.exists() or _is_pattern(str(name)) or _is_path(str(name)) else None
         local = self.resolve_path(path)
         if name and (local.exists() or _is_path(path)):
             return local / name
         if name:
             return None  # owner and name on the hub
-        if not local.exists() and not any(char in path for char in "*?["):
+        if not local.exists() and not _is_pattern(path):
             hint = "for a dataset on the hub use dataset_name"
             if local.parent.is_dir():
                 hint = f"{did_you_mean(local.name, [entry.name for entry in local.parent.iterdir()])}; {hint}"
@@ -176,7 +171,7 @@ class LoadHFDataset(BaseTransform):
     def _paths_of(self, pattern: str, split: str) -> list[Path]:
         if is_asset(pattern):
             return [self._fetch(pattern, split)]
-        if any(char in pattern for char in "*?[") and not self.resolve_path(pattern).exists():
+        if _is_pattern(pattern) and not self.resolve_path(pattern).exists():
             paths = [path for path in self.track_glob(pattern) if path.is_file()]
             if not paths:
                 raise DataError(f"no file matches {pattern!r}", where=f"{self.where}, {self.resolve_path(pattern)}")
@@ -186,21 +181,18 @@ class LoadHFDataset(BaseTransform):
         return [path]
 
     def _track(self, path: Path, split: str) -> None:
-        """Note a local file or folder, and hold it against the sum that pins it."""
-        if not self._is_fetched(path):
-            self.track_file(path)
-            if self._pin(split) and path.exists():
-                self._fetch(str(path), split)
+        """Record a local file or folder, and hold it against the sum that pins it."""
+        if path.is_relative_to(assets_cache(self.global_config, self.project) / "assets"):
+            return  # it came with an asset, which its address and sum pin already
+        self.track_file(path)
+        if self._pin(split) and path.exists():
+            self._fetch(str(path), split)
 
     def _pin(self, split: str) -> str | None:
         return self.sha256.get(split) if isinstance(self.sha256, Mapping) else self.sha256
 
     def _fetch(self, uri: str, split: str) -> Path:
         return fetch(uri, self._pin(split), assets_cache(self.global_config, self.project), self.project)
-
-    def _is_fetched(self, path: Path) -> bool:
-        """Whether it came with an asset, which its address and sum pin already: there is nothing to track."""
-        return path.is_relative_to(assets_cache(self.global_config, self.project) / "assets")
 
     def _from_folder(self, folder: Path, limit: int | None) -> Mapping[str, Dataset]:
         import datasets
@@ -211,7 +203,9 @@ class LoadHFDataset(BaseTransform):
         if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
             saved = datasets.load_from_disk(str(folder))
             parts = saved if isinstance(saved, Mapping) else {"train": saved}
-            return parts if limit is None else {name: _head(part, limit) for name, part in parts.items()}
+            if limit is None:
+                return parts
+            return {name: part.select(range(min(limit, len(part)))) for name, part in parts.items()}
         splits: dict[str, list[Path]] = {}
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             if format_of(path) is not None and not path.name.startswith((".", "_")):
@@ -228,8 +222,7 @@ class LoadHFDataset(BaseTransform):
         import datasets
         from datasets.exceptions import DatasetNotFoundError
 
-        parts = [str(part) for part in (self.dataset_path, self.dataset_name) if part]
-        name = "/".join(parts)
+        name = "/".join(str(part) for part in (self.dataset_path, self.dataset_name) if part)
         reachable = hub_is_reachable()
         kwargs: dict[str, Any] = {"name": self.subset, **self.load_kwargs}
         if limit is not None and reachable:
@@ -242,7 +235,8 @@ class LoadHFDataset(BaseTransform):
         splits = loaded if isinstance(loaded, Mapping) else {str(kwargs.get("split", "train")).split("[")[0]: loaded}
         if limit is None:
             return splits
-        return {split: _first_rows(part, limit) for split, part in splits.items()}
+        first = {split: list(part.take(limit)) for split, part in splits.items()}
+        return {split: datasets.Dataset.from_list(rows, splits[split].features) for split, rows in first.items()}
 
     def _hub_error(self, name: str, error: Exception, reachable: bool) -> RunwayError:
         if not reachable:
@@ -259,15 +253,13 @@ class LoadHFDataset(BaseTransform):
             hint="check dataset_name and subset; for a local file or folder use dataset_path",
         )
 
-    def _choose_splits(self, loaded: DatasetDict) -> DatasetDict:
-        from datasets import DatasetDict
-
+    def _choose_splits(self, loaded: Mapping[str, Dataset]) -> dict[str, Dataset]:
         wanted = self.splits
         if not isinstance(wanted, Mapping):
             wanted = {re.split(r"[\[+]", part)[0]: part for part in _as_list(wanted)}
-        return DatasetDict({name: self._part(loaded, part) for name, part in wanted.items()})
+        return {name: self._part(loaded, part) for name, part in wanted.items()}
 
-    def _part(self, loaded: DatasetDict, part: str) -> Dataset:
+    def _part(self, loaded: Mapping[str, Dataset], part: str) -> Dataset:
         """The rows that HF's notation means: ``train``, ``train[:80%]``, ``train[:100]+test``."""
         from datasets import ReadInstruction, concatenate_datasets
 
@@ -282,18 +274,8 @@ class LoadHFDataset(BaseTransform):
             pieces = ReadInstruction.from_spec(part).to_absolute({name: len(rows) for name, rows in loaded.items()})
         except (ValueError, AssertionError) as error:
             raise ConfigError(f"`splits` has {part!r}: {error}", where=self.where, hint="'train[:80%]'") from error
-        rows = [loaded[piece.splitname].select(range(piece.from_ or 0, _end(piece, loaded))) for piece in pieces]
+        rows = [loaded[piece.splitname].select(range(piece.from_, piece.to)) for piece in pieces]
         return rows[0] if len(rows) == 1 else concatenate_datasets(rows)
-
-    def _choose_fields(self, dataset: Dataset, split: str) -> Dataset:
-        for field in self.fields:
-            if field not in dataset.column_names:
-                raise DataError(
-                    f"the split {split!r} has no column {field!r}",
-                    where=f"{self.where}, fields",
-                    hint=did_you_mean(field, dataset.column_names),
-                )
-        return dataset.select_columns(self.fields)
 
 
 @contextmanager
@@ -310,12 +292,12 @@ def _hub_cache_only() -> Iterator[None]:
         datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
-def _end(piece: Any, loaded: Mapping[str, Dataset]) -> int:
-    return len(loaded[piece.splitname]) if piece.to is None else piece.to
-
-
 def _as_list(paths: Any) -> list[str]:
     return [str(paths)] if isinstance(paths, str | os.PathLike) else [str(path) for path in paths]
+
+
+def _is_pattern(text: str) -> bool:
+    return any(char in text for char in "*?[")
 
 
 def _is_path(text: str) -> bool:
@@ -327,17 +309,3 @@ def _split_of(path: Path) -> str:
     """The split that a file's place in its folder says: train-00000-of-00002.parquet, test/a.csv, dev.jsonl."""
     words = [word for part in reversed(path.parts) for word in re.split(r"[^A-Za-z]+", part.lower())]
     return next((_SPLIT_OF_NAME[word] for word in words if word in _SPLIT_OF_NAME), "train")
-
-
-def _split_order(name: str) -> tuple[int, str]:
-    return (_ORDER.index(name), "") if name in _ORDER else (len(_ORDER), "")
-
-
-def _head(dataset: Dataset, limit: int) -> Dataset:
-    return dataset.select(range(min(limit, len(dataset))))
-
-
-def _first_rows(stream: Any, limit: int) -> Dataset:
-    from datasets import Dataset
-
-    return Dataset.from_list(list(stream.take(limit)), features=stream.features)
