@@ -68,35 +68,37 @@ SPAWNED = """
 
     import lightning
     import torch
+    from datasets import Dataset
 
-    from runway.executors.text_classification import TextClassificationExecutor
-    from runway.transforms.batching.length_buckets import LengthBucketSampler
-    from tests.executors.tiny import build, dataset_config, trainer
+    from runway.transforms.batching.dataloaders import make_dataloader
+    from tests.executors.tiny import TokenRows, trainer
 
-    folder = Path(__file__).parent
-
-    class TellsRows(lightning.Callback):
-        def on_fit_start(self, trainer, pl_module):
+    class TellsRows(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
             self.epochs = []
 
-        def on_train_epoch_start(self, trainer, pl_module):
+        def on_train_epoch_start(self):
             self.epochs.append([])
 
-        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        def training_step(self, batch, batch_idx):
             self.epochs[-1].append(batch["index"].tolist())
+            return (self.weight - batch["input_ids"].float().mean()) ** 2
 
-        def on_fit_end(self, trainer, pl_module):
-            told = {"epochs": self.epochs, "sampler": type(trainer.train_dataloader.sampler).__name__}
-            (folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(told))
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+        def on_fit_end(self):
+            told = {"epochs": self.epochs, "sampler": type(self.trainer.train_dataloader.sampler).__name__}
+            Path(__file__).with_name(f"rank{self.global_rank}.json").write_text(json.dumps(told))
 
     if __name__ == "__main__":
-        torch.set_num_threads(1)
-        executor = build(TextClassificationExecutor, dataset_config(folder, ["a", "b"]))
-        # made before the processes are started, so that they go there by pickle
-        executor.train_dataloaders = executor.train_dataloader()
-        assert isinstance(executor.train_dataloaders.sampler, LengthBucketSampler)
-        run = trainer(folder, devices=2, strategy="ddp_spawn", max_epochs=2, callbacks=[TellsRows()])
-        run.fit(executor)
+        rows = TokenRows(30, seed=0)
+        dataset = Dataset.from_dict({"input_ids": rows.token_ids, "label": rows.labels})
+        loader = make_dataloader(dataset, batch_size=8, shuffle=True)  # goes to the processes by pickle
+        run = trainer(Path(__file__).parent, devices=2, strategy="ddp_spawn", max_epochs=2)
+        run.fit(TellsRows(), loader)
 """
 
 
