@@ -156,6 +156,13 @@ class BaseTransform:
         """A path from the config: absolute, with ``~``, or relative to the project's folder."""
         return self.project / Path(path).expanduser()
 
+    def from_config(self, *keys: str, default: Any = None) -> Any:
+        """A value of the experiment's config, by its keys; ``default`` where it is null or not there."""
+        value = self.global_config
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return default if value is None else value
+
     def track_file(self, path: str | Path) -> Path:
         """Record that the output depends on this file or folder, and give its path.
 

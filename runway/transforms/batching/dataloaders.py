@@ -94,13 +94,14 @@ class MakeDataloaders(HFDatasetTransform):
 
         splits = data if isinstance(data, Mapping) else {"train": data}
         padding = self._padding(next(iter(splits.values())))
-        seed = self._setting("meta", "seed", 0) if self.seed is None else self.seed
+        seed = self.from_config("meta", "seed", default=0) if self.seed is None else self.seed
+        batch_size = self.from_config("train", "batch_size", default=32)
         loaders: dict[str, list[DataLoader]] = {}
         for role in ("train", "val", "test"):
             section = "train" if role == "train" else "test"
             settings = {
-                "batch_size": self._setting(section, "batch_size", self._setting("train", "batch_size", 32)),
-                "num_workers": self._setting(section, "dataloader_workers", 0) or 0,
+                "batch_size": self.from_config(section, "batch_size", default=batch_size),
+                "num_workers": self.from_config(section, "dataloader_workers", default=0),
                 "pin_memory": torch.cuda.is_available(),
                 **self.loader_kwargs[role],
             }
@@ -165,20 +166,12 @@ class MakeDataloaders(HFDatasetTransform):
         """What pads ``input_ids``, and on which side."""
         if self.pad_token_id is not None or "input_ids" not in dataset.column_names:
             return {"pad_token_id": self.pad_token_id or 0}
-        config = self.tokenizer_config
-        if config is None and self.global_config is not None:
-            config = self.global_config.get("tokenizer_config")
+        config = self.from_config("tokenizer_config") if self.tokenizer_config is None else self.tokenizer_config
         if config is None:
             return {"pad_token_id": 0}
         tokenizer = load_tokenizer(config, self.project, assets_cache(self.global_config, self.project))
         token = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         return {"pad_token_id": token or 0, "padding_side": tokenizer.padding_side}
-
-    def _setting(self, section: str, key: str, default: Any) -> Any:
-        """``section.key`` of the experiment's config."""
-        found = self.global_config.get(section) if self.global_config is not None else None
-        value = found.get(key) if isinstance(found, Mapping) else None
-        return default if value is None else value
 
 
 def make_dataloader(

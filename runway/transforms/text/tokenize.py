@@ -8,7 +8,7 @@ from runway.assets import assets_cache, is_asset
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.log import warning
 from runway.registry import register_transform_functor
-from runway.transforms.arrow_tables import TableWriter, dataset_of, ragged
+from runway.transforms.arrow_tables import TableWriter, ragged
 from runway.transforms.base import HFDatasetTransform
 from runway.transforms.loading.tokenizer import TOKENIZER_KEYS, load_tokenizer
 
@@ -52,8 +52,8 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
             **kwargs: the settings of HFDatasetTransform.
         """
         super().setup(rename_col_dict=rename_col_dict, splits_to_process=splits_to_process, **kwargs)
-        if tokenizer_config is None and self.global_config is not None:
-            tokenizer_config = self.global_config.get("tokenizer_config")
+        if tokenizer_config is None:
+            tokenizer_config = self.from_config("tokenizer_config")
         if tokenizer_config is None:
             raise ConfigError("`tokenizer_config` must be given", where=f"{self.where}, setup_kwargs")
         for key in tokenizer_config:
@@ -79,14 +79,11 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
         fields = [[field] if isinstance(field, str) else list(field) for field in self.tokenize_fields_list]
         for field in fields:
             self._check_columns(dataset, field, bool(kwargs.get("is_split_into_words")))
-        if not len(dataset):  # the columns all the same
-            empty = self._encode([[""]] * len(fields[0]), fields[0], tokenizer, kwargs)
-            return dataset_of(_beside(dataset.with_format("arrow")[:], empty.slice(0, 0)))
         if self.num_proc and self.num_proc > 1 and not tokenizer.is_fast:
             return self._map(dataset, fields, tokenizer, kwargs)
         writer = TableWriter(self.where)
         arrow = dataset.with_format("arrow")
-        for start in range(0, len(dataset), self.batch_size):
+        for start in range(0, max(len(dataset), 1), self.batch_size):  # an empty one gets the columns all the same
             table = arrow[start : start + self.batch_size]
             features = dict(dataset.features)
             for field in fields:
@@ -116,7 +113,7 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
                     where=f"{self.where}, tokenize_fields_list",
                 )
 
-    def _texts(self, table: pa.Table, field: list[str], start: int) -> list[list[str]]:
+    def _texts(self, table: pa.Table, field: list[str], start: int) -> list[list[Any]]:
         texts = [table.column(name).to_pylist() for name in field]
         for name, values in zip(field, texts, strict=True):
             if None in values:
@@ -127,23 +124,26 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
                 )
         return texts
 
-    def _encode(self, texts: list[list[str]], field: list[str], tokenizer: Any, kwargs: dict) -> pa.Table:
+    def _encode(self, texts: list[list[Any]], field: list[str], tokenizer: Any, kwargs: dict) -> pa.Table:
         """The token columns of some rows, each value a list of ids or flags."""
         import numpy as np
         import pyarrow as pa
 
+        rows = len(texts[0])
+        if not rows:
+            texts = [[[""] if kwargs.get("is_split_into_words") else ""] for _ in texts]
         arrays = {}
         for name, values in tokenizer(*texts, **kwargs).items():
             if len(values) != len(texts[0]):
                 raise DataError(
-                    f"the tokenizer gives {len(values)} rows for {len(texts[0])} texts",
+                    f"the tokenizer gives {len(values)} rows for {rows} texts",
                     where=self.where,
                     hint="leave return_overflowing_tokens out of tokenize_kwargs: it makes several rows of one",
                 )
             lists = all(isinstance(row, list) and (not row or isinstance(row[0], int)) for row in values)
             dtype = np.int8 if name.endswith("mask") or name == "token_type_ids" else np.int32
             arrays[f"{'_'.join(field)}_{name}"] = ragged(values, dtype) if lists else pa.array(values)
-        return pa.table(arrays)
+        return pa.table(arrays).slice(0, rows)
 
 
 def _beside(table: pa.Table, more: pa.Table) -> pa.Table:

@@ -142,8 +142,8 @@ class EncodePairs(HFDatasetTransform):
         """The tokenizer of each side."""
         if given is None:
             config = self.tokenizer_config
-            if config is None and self.global_config is not None:
-                config = self.global_config.get("tokenizer_config")
+            if config is None:
+                config = self.from_config("tokenizer_config")
             if not config:
                 raise ConfigError(
                     "there is no tokenizer",

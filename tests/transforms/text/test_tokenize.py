@@ -85,6 +85,14 @@ def test_an_empty_split_has_the_columns(make: Make, data: DatasetDict, tokenizer
     tokens = node(DatasetDict(train=data["train"], test=data["train"].select([])))
     assert tokens["test"].column_names == tokens["train"].column_names
     assert len(tokens["test"]) == 0
+    assert tokens["test"].features == tokens["train"].features
+    two = make(
+        "HFDatasetTokenizeTransform",
+        tokenizer_config={"version_name": str(tokenizer_folder)},
+        tokenize_fields_list=["text", ["text", "label"]],
+    )
+    words = DatasetDict({split: rows.cast_column("label", Value("string")) for split, rows in data.items()})
+    assert "text_label_input_ids" in two(DatasetDict(test=words["train"].select([])))["test"].column_names
 
 
 def test_a_path_relative_to_the_project(make: Make, data: DatasetDict, tokenizer_folder: Path, tmp_path: Path) -> None:
