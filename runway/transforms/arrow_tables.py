@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,7 @@ class TableWriter:
     """Collects tables and gives them as one Dataset; spills to a temporary Arrow file when they grow large.
 
     Args:
-        where: the place that an error names.
+        where: whose work it is, for errors: a node, a setting.
         in_memory_bytes: how much to hold before spilling.
     """
 
@@ -125,17 +124,17 @@ def dataset_of_rows(rows: Iterable[Any], features: Mapping[str, Any], where: str
         rows: dicts ``{column: value}``.
         features: what columns of these names keep where their values still go with it: integers with an int32, or with
             a ClassLabel of so many classes, but not floats or text. The columns of a Dataset without rows.
-        where: the place that an error names.
+        where: whose work it is, for errors: a node, a setting.
 
     Raises:
         DataError: a row is no dict, or the values of a column have no type in common.
     """
     from datasets import Features
 
-    features = dict(features)
+    rows, features = iter(rows), dict(features)
     schema: pa.Schema | None = None
     writers: list[TableWriter] = []  # one for each form that the rows have had
-    for batch in iter(partial(_next_rows, iter(rows), where), []):
+    while batch := list(islice(rows, ROWS_AT_A_TIME)):
         table = _typed(batch, features, where)
         wider = _widened(schema, table.schema, where)
         if wider != schema:
@@ -157,15 +156,7 @@ def dataset_of_rows(rows: Iterable[Any], features: Mapping[str, Any], where: str
     return dataset_of(parts[0].data, Features({**inferred, **kept}))
 
 
-def _next_rows(rows: Iterator[Any], where: str) -> list[Mapping[str, Any]]:
-    batch = list(islice(rows, ROWS_AT_A_TIME))
-    for row in batch:
-        if not isinstance(row, Mapping):
-            raise DataError(f"a row must be a dict, but is a {type(row).__name__} instead", where=where)
-    return batch
-
-
-def _typed(rows: list[Mapping[str, Any]], features: dict[str, Any], where: str) -> pa.Table:
+def _typed(rows: list[Any], features: dict[str, Any], where: str) -> pa.Table:
     """Rows as a table. Takes out of ``features`` the classes of a column that holds other numbers, and puts in what
     Arrow's types do not tell of a new column, such as an Image."""
     import pyarrow as pa
@@ -173,6 +164,9 @@ def _typed(rows: list[Mapping[str, Any]], features: dict[str, Any], where: str) 
     from datasets.arrow_writer import OptimizedTypedSequence
     from datasets.features.features import get_nested_type
 
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise DataError(f"a row must be a dict, but is a {type(row).__name__} instead", where=where)
     columns = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         typed = OptimizedTypedSequence([row.get(name) for row in rows], col=name)

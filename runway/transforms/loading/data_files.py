@@ -61,7 +61,7 @@ def read_files(
 
     Args:
         paths: the files.
-        where: the place that an error names.
+        where: whose work it is, for errors: a node, a setting.
         file_format: csv, tsv, json, parquet, arrow or text; None goes by each file's name.
         encoding: of text formats.
         limit: stop after so many rows, and read little more than that.
@@ -161,7 +161,7 @@ def _bad_encoding(path: Path, encoding: str, where: str) -> DataError:
     """The error for text that does not decode, with the byte and the line where it stops."""
     decoder = codecs.getincrementaldecoder(encoding)()
     offset, line = 0, 1
-    place = ""
+    spot = ""
     with _open_bytes(path) as file:
         for chunk in iter(lambda: file.read(1 << 20), b""):
             pending = len(decoder.getstate()[0])
@@ -170,12 +170,12 @@ def _bad_encoding(path: Path, encoding: str, where: str) -> DataError:
             except UnicodeDecodeError as error:
                 at = offset - pending + error.start
                 line += chunk[: max(error.start - pending, 0)].count(b"\n")
-                place = f": byte 0x{error.object[error.start]:02x} at offset {at}, line {line}"
+                spot = f": byte 0x{error.object[error.start]:02x} at offset {at}, line {line}"
                 break
             offset += len(chunk)
             line += chunk.count(b"\n")
     return DataError(
-        f"the file {path.name!r} is not valid {encoding}{place}",
+        f"the file {path.name!r} is not valid {encoding}{spot}",
         where=f"{where}, file {path}",
         hint="set encoding to the one that the file was written in, such as 'latin-1' or 'cp1252'",
     )

@@ -34,7 +34,7 @@ def query_sqlite(
         query: one SELECT.
         parameters: values for its ``:name`` places.
         limit: stop after so many rows.
-        where: the place that an error names.
+        where: whose work it is, for errors: a node, a setting.
 
     Raises:
         ConfigError: there is no query, or it is not a SELECT that fits the database.
