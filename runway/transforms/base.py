@@ -228,7 +228,7 @@ class RowWiseTransform(BaseTransform):
         rows = self._mapped_rows(data)
         if not is_dataset(data):
             return list(rows)
-        from runway.transforms.arrow_tables import dataset_of_rows
+        from runway.transforms.rows_to_dataset import dataset_of_rows
 
         features = self._rename(dict(data.features or {}), self.input_mapping, "input_mapping")
         renamed = self.output_mapping or {}

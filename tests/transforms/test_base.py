@@ -20,7 +20,7 @@ from runway.data_module.data_transforms import (
     register_transform_functor,
 )
 from runway.errors import DataError
-from runway.transforms import arrow_tables
+from runway.transforms import arrow_tables, rows_to_dataset
 
 
 class Upper(RowWiseTransform):
@@ -105,7 +105,7 @@ TYPED = Features(
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """Five rows with narrow types, of which two make a batch."""
-    monkeypatch.setattr(arrow_tables, "ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr(rows_to_dataset, "ROWS_AT_A_TIME", 2)
     columns = {"text": list("abcde"), "label": [0, 1, 1, 0, -1], "number": [1, 2, 3, 4, None], "mask": [[1]] * 5}
     return Dataset.from_dict(columns, features=TYPED)
 
