@@ -58,6 +58,10 @@ class LocalStore(Store):
         self._prefixes: set[str] = set()  # the folders of two characters that are known to be there
         self._journal: TextIO | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open journal, so that an executor can be sent to a process that is spawned."""
+        return {**self.__dict__, "_journal": None}
+
     def location(self, key: str) -> str:
         """The entry's folder."""
         return f"{self._root}/{key[:2]}/{key}"
