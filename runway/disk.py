@@ -1,4 +1,4 @@
-"""What touches the disk: files that are written whole or not at all, locks, a file for what outgrows memory, digests."""
+"""What touches the disk: files written whole or not at all, locks, a file for what outgrows memory, row digests."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class SpillFile:
 
 
 class ArrowDigest:
-    """A digest of a table's values and their types: the same however its rows are cut into pieces, and wherever they lie.
+    """A digest of a table's values and types: the same however its rows are cut into pieces, and wherever they lie.
 
     Each part of a column (what is there, lengths, values) has a hash of its own, into which a piece just feeds its
     bytes. The number and order of columns are not in it.

@@ -1,16 +1,18 @@
-"""One column of the recorder's table: pieces in Arrow, which its forks share, and the values that are not yet in one."""
+"""One column of the recorder's table: pieces in Arrow, which its forks share, and values that are not yet in one."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from runway.disk import SpillFile
 from runway.recorder.encoding import JSON, common_type, convert, encode, python_values
+
+if TYPE_CHECKING:
+    from runway.disk import SpillFile
 
 _FEW_ROWS = 4096  # so few missing values are cheaper as values than as a piece of their own
 _JOIN_ROWS = 4096  # smaller neighbours are joined,

@@ -67,7 +67,7 @@ def encode_array(values: Any) -> pa.ChunkedArray | None:
         values: [rows, ...].
 
     Returns:
-        The values, sharing no memory with ``values``; None where this way is not open and they must be taken one by one.
+        The values, sharing no memory with what is given; None where they must be taken one by one.
     """
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return pa.chunked_array(values) if _storable(values.type) else None

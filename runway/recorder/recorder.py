@@ -404,12 +404,9 @@ class EvalRecorder:
     def __getstate__(self) -> dict[str, Any]:  # a recorder crosses process borders with all its rows
         sink = pa.BufferOutputStream()
         write_parquet(sink, self._table, self._header())
-        state = {
-            key: value
-            for key, value in self.__dict__.items()
-            if key not in ("_table", "_saved_at", "_stats", "meta_config")
-        }
-        return {**state, "parquet": sink.getvalue().to_pybytes()}
+        in_file = ("_table", "_stats", "meta_config", "_saved_at")
+        others = {key: value for key, value in self.__dict__.items() if key not in in_file}
+        return {**others, "parquet": sink.getvalue().to_pybytes()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._take(*read_parquet(pa.BufferReader(state.pop("parquet")), {}))

@@ -11,8 +11,9 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -21,7 +22,9 @@ from runway.errors import DataError, did_you_mean
 from runway.recorder.encoding import IMAGES
 from runway.recorder.file_formats import FORMATS, IMAGE, column_notes
 from runway.recorder.plain import Png, to_json, untag
-from runway.recorder.table import SampleTable
+
+if TYPE_CHECKING:
+    from runway.recorder.table import SampleTable
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def load(paths: Paths) -> tuple[SampleTable, dict[str, Any]]:
         )
     for name, note in header.get("columns", {}).items():
         if note["kind"] == IMAGE and name in table.columns:
-            table.rewrite_column(name, lambda found, row, name=name: [_image(at, paths.folder, name) for at in found])
+            table.rewrite_column(name, partial(_images, paths.folder, name))
     return table, {"stats": {}, "meta": {}, **header}
 
 
@@ -147,22 +150,20 @@ class _ImageFolder:
     def with_paths(self, table: SampleTable) -> SampleTable:
         """The table with the paths of its images, which are written, relative to the recorder's folder."""
         twin = table.fork()
-        for column, values in table.columns.items():
-            if values.type() in IMAGES:
-                stem = re.sub(r"[^\w.-]", "_", column).lstrip(".")[:80]
-                twin.rewrite_column(
-                    column,
-                    lambda images, first, stem=stem: [
-                        self._store(image, f"{stem}-{row}") for row, image in enumerate(images, first)
-                    ],
-                )
+        for name, column in table.columns.items():
+            if column.type() in IMAGES:
+                stem = re.sub(r"[^\w.-]", "_", name).lstrip(".")[:80]
+                twin.rewrite_column(name, partial(self._store_all, stem))
         return twin
+
+    def _store_all(self, stem: str, images: list, first: int) -> list:
+        return [self._store(image, f"{stem}-{index}") for index, image in enumerate(images, first)]
 
     def _store(self, image: Any, stem: str) -> Any:
         if image is None:
             return None
         if isinstance(image, list):
-            return [self._store(item, f"{stem}-{index}") for index, item in enumerate(image)]
+            return self._store_all(stem, image, 0)
         name = f"{stem}-{hashlib.blake2b(image, digest_size=4).hexdigest()}.png"
         path = self.folder / name
         if name not in self._names and not path.is_file():
@@ -209,10 +210,14 @@ def _missing(paths: Paths) -> DataError:
     )
 
 
-def _image(path: Any, folder: Path, column: str) -> Any:
-    """The image in the place of its path."""
+def _images(folder: Path, column: str, paths: list, first: int) -> list:
+    """The images in the place of their paths."""
+    return [_image(folder, column, path) for path in paths]
+
+
+def _image(folder: Path, column: str, path: Any) -> Any:
     if path is None or isinstance(path, list):
-        return path and [_image(item, folder, column) for item in path]
+        return path and _images(folder, column, path, 0)
     found = (folder / path).resolve()
     if not found.is_relative_to(folder.resolve()):
         raise DataError(f"column {column!r} names an image outside the recorder's folder: {path!r}", where=str(folder))
