@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from runway.disk import hold, scratch_name
 from runway.errors import AssetError, did_you_mean
 from runway.log import human_bytes, human_seconds, info
 
@@ -64,12 +65,10 @@ def fetch(
     if found is not None:
         return found
 
-    from filelock import FileLock
-
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{entry}.lock"):
-            found = _read_entry(entry, uri, expected)  # another process may have fetched it while we waited
+        with hold(f"{entry}.lock", lambda: info(f"{uri}: another process is fetching it, waiting")):
+            found = _read_entry(entry, uri, expected)  # which that one may have fetched
             return found if found is not None else _fetch_into(entry, uri, expected)
     except OSError as error:
         raise AssetError(
@@ -82,9 +81,9 @@ def fetch(
 def assets_cache(global_config: Any, project: Path) -> Path:
     """The folder for ``fetch(cache_dir=…)`` that an experiment's config asks for.
 
-    Where assets are kept does not change what they hold, so this look is not noted among a node's reads.
+    Where assets are kept does not change what they hold, so this look is not among a node's reads.
     """
-    config = getattr(global_config, "_config", global_config)  # a RecordedView would note it
+    config = getattr(global_config, "_config", global_config)  # a RecordedView would record the look
     meta = config.get("meta") if isinstance(config, Mapping) else None
     folder = meta.get("default_cache_dir") if isinstance(meta, Mapping) else None
     if not folder or "://" in str(folder):  # a store in a bucket: assets stay on this machine
@@ -172,9 +171,9 @@ def _read_entry(entry: Path, uri: str, expected: str | None) -> Path | None:
 
 def _fetch_into(entry: Path, uri: str, expected: str | None) -> Path:
     """Fetch into a folder beside ``entry``, write the marker last, move it into place. Called under the lock."""
-    for leftover in entry.parent.glob(f"{entry.name}.tmp-*"):  # of a process that was killed
+    for leftover in entry.parent.glob(f".{entry.name}.tmp-*"):  # of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
-    scratch = entry.parent / f"{entry.name}.tmp-{os.getpid()}"
+    scratch = Path(scratch_name(entry))
     started = time.monotonic()
     info(f"fetching {uri}")
     try:
@@ -266,10 +265,8 @@ def _extract(uri: str, archive: Path, inside: str, content: Path) -> Path:
                     hint=did_you_mean(inside, [*names, *folders], listing=12),
                 )
             for member in wanted:
-                target = content / _safe(member.filename, uri)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(member) as source, target.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, _CHUNK)
+                _safe(member.filename, uri)
+                opened.extract(member, content)
     except zipfile.BadZipFile as error:
         raise AssetError(f"{archive.name} is not a whole zip archive: {error}", where=uri) from error
     return content / _safe(inside, uri) if inside else content
@@ -297,14 +294,11 @@ def _fetch_http(uri: str, rest: str, expected: str | None, scratch: Path) -> tup
     target = scratch / "content" / _safe(name, uri)
     way_out = "check the network, or give the path of a file of your own in the config instead"
     request = urllib.request.Request(uri.partition("#")[0], headers={"User-Agent": "runway"})
-    digest = hashlib.sha256()
-    received = 0
     try:
         with urllib.request.urlopen(request, timeout=30) as response, target.open("wb") as sink:
             promised = response.headers.get("Content-Length")
-            while chunk := response.read(_CHUNK):
-                digest.update(chunk)
-                received += sink.write(chunk)
+            shutil.copyfileobj(response, sink, _CHUNK)
+            received = sink.tell()
     except urllib.error.HTTPError as error:
         answer = f"{error.code} {error.reason}"
         raise AssetError(f"{uri} cannot be fetched: the server answers {answer}", hint=way_out) from error
@@ -313,13 +307,14 @@ def _fetch_http(uri: str, rest: str, expected: str | None, scratch: Path) -> tup
         raise AssetError(f"{uri} cannot be fetched: {reason} (offline?)", hint=way_out) from error
     if promised is not None and received != int(promised):
         raise AssetError(f"{uri} broke off after {received} of {promised} bytes", hint="try again")
-    _check_sum(uri, expected, digest.hexdigest(), "the server serves another file than the config's author had")
+    digest = file_sum(target)
+    _check_sum(uri, expected, digest, "the server serves another file than the config's author had")
     if not parts.fragment:
-        return target, digest.hexdigest()
+        return target, digest
     archive = target.rename(scratch / target.name)
     path = _extract(uri, archive, unquote(parts.fragment), scratch / "content")
     archive.unlink()
-    return path, digest.hexdigest()
+    return path, digest
 
 
 def _fetch_hf(uri: str, rest: str, expected: str | None, scratch: Path) -> tuple[Path, str]:
@@ -354,7 +349,7 @@ def _fetch_hf(uri: str, rest: str, expected: str | None, scratch: Path) -> tuple
     except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise AssetError(f"{uri} cannot be fetched: {reason}", hint=way_out) from error
-    shutil.rmtree(content / ".cache", ignore_errors=True)  # the hub client's own notes
+    shutil.rmtree(content / ".cache", ignore_errors=True)  # the hub client's own files
     path = content / inside
     if not path.exists():
         raise AssetError(f"there is no {inside!r} in {owner}/{name}", where=uri, hint="look at the repository's files")

@@ -1,15 +1,23 @@
-"""Files that several processes share: written whole or not at all, locked, named so that leftovers are known."""
+"""What touches the disk: files written whole or not at all, locks, a file for what outgrows memory, row digests."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runway.log import warning
+
+if TYPE_CHECKING:
+    import hashlib
+
+    import pyarrow as pa
 
 try:
     import fcntl
@@ -79,7 +87,7 @@ def _lock(descriptor: int, path: str, waiting: Callable[[], None]) -> None:
         if error.errno not in NO_LOCKS:
             raise
         folder = os.path.dirname(path)
-        warning(f"no file locks under {folder}: two runs at once may compute the same node twice", once=True)
+        warning(f"no file locks under {folder}: two processes at once may do the same work twice", once=True)
 
 
 @contextlib.contextmanager
@@ -96,3 +104,124 @@ def _hold_elsewhere(path: str, waiting: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+class SpillFile:
+    """Where what outgrows memory goes: a temporary file, written at its end and read in stretches.
+
+    Args:
+        path: where other processes are to find it; None makes a file without a name, which the system frees with the
+            last reference to it or with the process, so that even a kill leaves nothing behind.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        import tempfile
+
+        self._file = tempfile.TemporaryFile(prefix="runway-") if path is None else open(path, "w+b")  # noqa: SIM115
+        self._size = 0
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process made it; one that was forked must not write to its parent's file."""
+        return self._process == os.getpid()
+
+    def append(self, content: pa.Buffer | bytes) -> int:
+        """Write ``content`` behind what is there; gives where it begins.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        view = memoryview(content)
+        with self._lock:
+            start = end = self._size
+            while end < start + len(view):  # a call writes 2 GiB at most
+                end += os.pwrite(self._file.fileno(), view[end - start :], end)
+            self._size = end
+        return start
+
+    def read(self, start: int, size: int) -> pa.Buffer:
+        """A copy of a stretch: mapped, what was read once would stay in memory."""
+        import pyarrow as pa
+
+        buffer = pa.allocate_buffer(size)
+        view = memoryview(buffer)
+        done = 0
+        while done < size:
+            count = os.preadv(self._file.fileno(), [view[done:]], start + done)
+            if not count:
+                raise OSError("a temporary file is shorter than what was written to it")
+            done += count
+        return buffer
+
+
+class ArrowDigest:
+    """A digest of a table's values and types: the same however its rows are cut into pieces, and wherever they lie.
+
+    Each part of a column (what is there, lengths, values) has a hash of its own, into which a piece just feeds its
+    bytes. The number and order of columns are not in it.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[str, ...], hashlib.blake2b] = {}
+
+    def add(self, name: str, values: pa.Array | pa.ChunkedArray) -> None:
+        """Add the next rows of a column."""
+        for array in getattr(values, "chunks", [values]):
+            self._add(array, (name,))
+
+    def digest(self) -> bytes:
+        """16 bytes."""
+        whole = blake2b(digest_size=16)
+        for path, part in sorted(self._parts.items()):
+            whole.update(repr(path).encode() + part.digest())
+        return whole.digest()
+
+    def _add(self, array: pa.Array, path: tuple[str, ...]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        kind = array.type
+        if isinstance(kind, pa.BaseExtensionType):
+            return self._add(array.storage, (*path, str(kind)))
+        if pa.types.is_dictionary(kind):
+            return self._add(array.dictionary_decode(), path)
+        self._feed((*path, "valid"), array.is_valid().cast(pa.uint8()))
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+            lengths = pc.fill_null(pc.list_value_length(array), 0)
+            self._feed((*path, "length"), lengths.cast(pa.int64()))
+            return self._add(array.flatten(), (*path, "list"))
+        if pa.types.is_struct(kind):
+            for field, part in zip(kind, array.flatten(), strict=True):  # a missing struct's fields are missing
+                self._add(part, (*path, "struct", field.name))
+            return None
+        path = (*path, str(kind))
+        present = array.drop_null()
+        if pa.types.is_boolean(kind):
+            self._feed(path, present.cast(pa.uint8()))
+        elif pa.types.is_string(kind) or pa.types.is_binary(kind) or kind in (pa.large_string(), pa.large_binary()):
+            binary = present.cast(pa.large_binary())
+            self._feed((*path, "length"), pc.binary_length(binary))
+            _, offsets, data = binary.buffers()
+            if len(binary) and data is not None:
+                ends = pa.Array.from_buffers(pa.int64(), len(binary) + 1, [None, offsets], offset=binary.offset)
+                self._part(path).update(memoryview(data)[ends[0].as_py() : ends[-1].as_py()])
+        elif pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind):
+            self._feed(path, present)
+        else:  # rare: maps, unions, views
+            self._part(path).update(
+                "".join(f"{value!r}\0" for value in present.to_pylist()).encode(errors="surrogatepass")
+            )
+        return None
+
+    def _part(self, path: tuple[str, ...]) -> hashlib.blake2b:
+        return self._parts.setdefault(path, blake2b(digest_size=16))
+
+    def _feed(self, path: tuple[str, ...], array: pa.Array) -> None:
+        """The bytes of an array of fixed width without missing values."""
+        width = array.type.bit_width // 8
+        data = array.buffers()[1]
+        part = self._part(path)
+        if data is not None:
+            part.update(memoryview(data)[array.offset * width : (array.offset + len(array)) * width])

@@ -1,96 +1,146 @@
-"""One column of the recorder's table: it grows in batches and passes, and shares what is finished with its forks."""
+"""One column of the recorder's table: pieces in Arrow, which its forks share, and values that are not yet in one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from runway.recorder.encoding import MIXED, PLAIN, common_type, convert, encode, has_wide_ints, python_values
-from runway.recorder.pieces import InMemory, Piece, SpillFile, nulls
+from runway.recorder.encoding import JSON, common_type, convert, encode, python_values
 
-Form = tuple[str, pa.DataType]
-"""A column's kind and Arrow type."""
+if TYPE_CHECKING:
+    from runway.disk import SpillFile
 
 _FEW_ROWS = 4096  # so few missing values are cheaper as values than as a piece of their own
 _JOIN_ROWS = 4096  # smaller neighbours are joined,
 _JOIN_BYTES = 256 << 10  # as long as that is cheap
 
 
-class Column:
-    """One column. What is written in the current pass lies over what the passes before it left.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows of one column; never changed, so that recorders share it.
 
-    ``_pieces`` and then ``_pending`` (plain values not yet in Arrow) hold the rows of this pass, from row 0;
-    ``_under`` holds the column as it was when the pass began.
+    Attributes:
+        rows: how many.
+        type: the Arrow type.
+        nbytes: its size in memory.
+        source: the array, or what reads it from where it lies: a spill file, a parquet file.
+        start: the piece's first row in that array.
     """
 
-    def __init__(self, pieces: Iterable[Piece] = ()) -> None:
+    rows: int
+    type: pa.DataType
+    nbytes: int
+    source: pa.Array | Callable[[], pa.Array]
+    start: int = 0
+
+    @classmethod
+    def of(cls, array: pa.Array) -> Piece:
+        """An array in memory."""
+        return cls(len(array), array.type, 0 if pa.types.is_null(array.type) else array.nbytes, array)
+
+    def load(self) -> pa.Array:
+        """The rows as an array."""
+        array = self.source() if callable(self.source) else self.source
+        return array if self.rows == len(array) else array.slice(self.start, self.rows)
+
+    def cut(self, start: int, rows: int) -> Piece:
+        """A part of the rows."""
+        if rows == self.rows:
+            return self
+        return replace(self, rows=rows, start=self.start + start, nbytes=self.nbytes * rows // self.rows)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that spilling it would free."""
+        return 0 if callable(self.source) else self.nbytes
+
+    def spilled(self, file: SpillFile) -> Piece:
+        """The piece with its rows in ``file``.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        if not self.memory:
+            return self
+        schema = pa.schema([("", self.type)])
+        message = pa.record_batch([self.load()], schema=schema).serialize()
+        start, size = file.append(message), message.size
+
+        def load() -> pa.Array:
+            return pa.ipc.read_record_batch(file.read(start, size), schema).column(0)
+
+        return replace(self, source=load, start=0)
+
+
+class Column:
+    """Rows of any values, written anywhere: what is written last holds, what is written nowhere is None.
+
+    ``_pending`` are plain values not yet in Arrow; they lie over the pieces from row ``_start`` on.
+    """
+
+    def __init__(self) -> None:
         self._pieces: list[Piece] = []
+        self._rows = 0
         self._pending: list = []
-        self._under: list[Piece] = list(pieces)
-        self._written = 0
-        self._under_rows = sum(piece.rows for piece in self._under)
-        self._at_hand: tuple[int, str, pa.Array] | None = None  # first row, kind and array of the piece looked at last
-        self.memory = sum(piece.nbytes for piece in self._under if piece.in_memory)
-        """Bytes that spilling would free."""
+        self._start = 0
+        self._type: pa.DataType | None = None  # once it was asked for
+        self._at_hand: tuple[int, pa.Array] | None = None  # first row and array of the piece looked at last
+        self.memory = 0
+        """Bytes that spilling would free, or somewhat more."""
 
     def __len__(self) -> int:
-        return max(self._written, self._under_rows)
+        return max(self._rows, self._start + len(self._pending))
 
-    def write(self, position: int, values: Sequence[Any], rows: int) -> None:
-        """Put prepared values at ``position``, which is not before the last one of this pass."""
-        if position > self._written:
-            self._skip_to(position)
-        if rows and isinstance(values[0], Piece):
+    def write(self, position: int, values: list | pa.ChunkedArray) -> None:
+        """Put plain values or an array at ``position``."""
+        if isinstance(values, pa.ChunkedArray):
+            self.lay(position, [Piece.of(chunk) for chunk in values.chunks])
+            return
+        end = self._start + len(self._pending)
+        if end >= self._rows and 0 <= position - end <= _FEW_ROWS:
+            self._pending += [None] * (position - end)
+        elif position != end:
             self.seal()
-            self._push(values)
-        else:
-            self._pending += values
-        self._written = position + rows
-        self._at_hand = None
-
-    def _skip_to(self, position: int) -> None:
-        kept = min(position, self._under_rows) - self._written
-        if kept > 0:
-            self.seal()
-            self._push(_cut(self._under, self._written, kept))
-            self._written += kept
-        missing = position - self._written
-        if missing > _FEW_ROWS:
-            self.seal()
-            self._push([nulls(missing)])
-        else:
-            self._pending += [None] * missing
-        self._written = position
-
-    def _push(self, pieces: Sequence[Piece]) -> None:
-        for piece in pieces:
-            self.memory += piece.nbytes if piece.in_memory else 0
-            self._pieces.append(piece)
-            while len(self._pieces) > 1 and _joins(*self._pieces[-2:]):
-                self._pieces[-2:] = _joined(self._pieces[-2:])
+            self._start = position
+        self._pending += values
+        self._type = self._at_hand = None
 
     def seal(self) -> int:
         """Turn the pending values into pieces; gives the bytes that they take."""
         if not self._pending:
             return 0
-        made = pieces_of(*encode(self._pending))
+        made = [Piece.of(chunk) for chunk in encode(self._pending).chunks]
         self._pending = []
-        self._push(made)
+        self.lay(self._start, made)
         return sum(piece.nbytes for piece in made)
 
-    def rewind(self) -> None:
-        """Begin a new pass at row 0."""
-        self._under = self.pieces()
-        self._under_rows = len(self)
-        self._pieces, self._written = [], 0
+    def lay(self, position: int, pieces: list[Piece]) -> None:
+        """Put pieces at ``position``, over what is there."""
+        self.seal()
+        end = position + sum(piece.rows for piece in pieces)
+        behind = _cut(self._pieces, end, self._rows)
+        if position < self._rows:
+            self._pieces = _cut(self._pieces, 0, position)
+        elif position > self._rows:
+            self._pieces.append(Piece.of(pa.nulls(position - self._rows)))
+        for piece in pieces:
+            self.memory += piece.memory
+            self._pieces.append(piece)
+            while len(self._pieces) > 1 and _joins(*self._pieces[-2:]):
+                self._pieces[-2:] = [Piece.of(pa.concat_arrays([piece.load() for piece in self._pieces[-2:]]))]
+        self._pieces += behind
+        self._rows = max(self._rows, end)
+        self._start = end
+        self._type = self._at_hand = None
 
     def pieces(self) -> list[Piece]:
-        """All rows, this pass's over the earlier ones."""
+        """All rows."""
         self.seal()
-        return self._pieces + _cut(self._under, self._written, self._under_rows - self._written)
+        return self._pieces
 
     def spill(self, file: SpillFile) -> None:
         """Move what is in memory to ``file``.
@@ -98,80 +148,63 @@ class Column:
         Raises:
             OSError: the disk is full.
         """
-        self._pieces = _spilled(self._pieces, file)
-        self._under = _spilled(self._under, file)
+        self._pieces = [piece.spilled(file) for piece in self.pieces()]
         self._at_hand = None
         self.memory = 0
 
     def fork(self) -> Column:
         """A copy that shares the pieces."""
         self.seal()
-        twin = Column(self._under)
-        twin._pieces, twin._written, twin.memory = list(self._pieces), self._written, self.memory
+        twin = copy.copy(self)
+        twin._pieces, twin._pending = list(self._pieces), []
         return twin
 
-    def form(self) -> Form:
-        """The kind and type that hold every value of the column."""
-        pieces = [piece for piece in self.pieces() if not pa.types.is_null(piece.type)]
-        forms = sorted({(piece.kind, piece.type) for piece in pieces}, key=str)
-        if not forms:
-            return PLAIN, pa.null()
-        kinds = {kind for kind, _ in forms}
-        if len(kinds) > 1 or (kinds != {PLAIN} and len(forms) > 1):
-            return MIXED, pa.string()
-        wide = any(piece.wide for piece in pieces)
-        common: pa.DataType | None = forms[0][1]
-        for _, kind in forms[1:]:
-            common = None if common is None else common_type(common, kind, wide=wide)
-        return (kinds.pop(), common) if common is not None else (MIXED, pa.string())
+    def type(self) -> pa.DataType:
+        """The type that holds every value of the column exactly: Arrow's own where there is one, or else JSON."""
+        pieces = self.pieces()
+        if self._type is None:
+            common: pa.DataType | None = pa.null()
+            for kind in sorted({piece.type for piece in pieces}, key=str):
+                common = None if common is None else common_type(common, kind)
+            try:
+                for piece in pieces if common is not None else ():
+                    if piece.type != common:
+                        convert(piece.load(), common)
+            except pa.ArrowInvalid:  # a whole number of over 2**53 beside fractions
+                common = None
+            self._type = JSON if common is None else common
+        return self._type
 
-    def arrays(self, rows: int, form: Form | None = None) -> Iterator[pa.Array]:
-        """The column in one form, piece by piece, with None below its end down to ``rows``."""
-        kind, target = form or self.form()
-        for piece in self.pieces():
-            yield convert(piece.load(stream=True), piece.kind, kind, target)
-        if rows > len(self):
-            yield pa.nulls(rows - len(self), target)
+    def arrays(self, rows: int) -> Iterator[pa.Array]:
+        """The column in one type, piece by piece, with None below its end down to ``rows``."""
+        kind = self.type()
+        for piece in self._pieces:
+            yield convert(piece.load(), kind)
+        if rows > self._rows:
+            yield pa.nulls(rows - self._rows, kind)
+
+    def whole(self, rows: int) -> pa.ChunkedArray:
+        """The column in one type, of ``rows`` rows."""
+        return pa.chunked_array(self.arrays(rows), self.type())
 
     def values(self, rows: int) -> list:
         """All values as Python objects."""
-        form = self.form()
-        values: list = []
-        for array in self.arrays(rows, form):
-            values += python_values(array, form[0])
-        return values
+        return [value for array in self.arrays(rows) for value in python_values(array)]
 
     def value(self, row: int) -> Any:
         """One value; its neighbours are at hand afterwards."""
         if row >= len(self):
             return None
-        if self._at_hand is None or not 0 <= row - self._at_hand[0] < len(self._at_hand[2]):
-            kind, target = self.form()
-            start = 0
-            for piece in self.pieces():
+        if self._at_hand is None or not 0 <= row - self._at_hand[0] < len(self._at_hand[1]):
+            kind, start = self.type(), 0
+            for piece in self._pieces:
                 if row < start + piece.rows:
-                    self._at_hand = start, kind, convert(piece.load(), piece.kind, kind, target)
+                    self._at_hand = start, convert(piece.load(), kind)
                     break
                 start += piece.rows
         assert self._at_hand is not None  # row < len(self)
-        start, kind, array = self._at_hand
-        return python_values(array.slice(row - start, 1), kind)[0]
-
-
-def pieces_of(arrays: Iterable[pa.Array], kind: str = PLAIN) -> list[Piece]:
-    """Arrays in memory as pieces."""
-    return [
-        Piece(
-            rows=len(array),
-            kind=kind,
-            type=array.type,
-            wide=has_wide_ints(array),
-            nbytes=0 if pa.types.is_null(array.type) else array.nbytes,
-            source=InMemory(array),
-        )
-        for array in arrays
-        if len(array)
-    ]
+        start, array = self._at_hand
+        return python_values(array.slice(row - start, 1))[0]
 
 
 def _joins(last: Piece, piece: Piece) -> bool:
@@ -179,30 +212,17 @@ def _joins(last: Piece, piece: Piece) -> bool:
     return (
         last.rows <= piece.rows <= _JOIN_ROWS
         and last.nbytes + piece.nbytes <= _JOIN_BYTES
-        and (last.kind, last.type) == (piece.kind, piece.type)
-        and last.in_memory
-        and piece.in_memory
+        and last.type == piece.type
+        and last.memory > 0 < piece.memory
     )
 
 
-def _joined(pieces: list[Piece]) -> list[Piece]:
-    return pieces_of([pa.concat_arrays([piece.load() for piece in pieces])], pieces[0].kind)
-
-
-def _cut(pieces: list[Piece], start: int, rows: int) -> list[Piece]:
-    found = []
+def _cut(pieces: list[Piece], start: int, stop: int) -> list[Piece]:
+    """Rows ``start`` to ``stop``."""
+    found, first = [], 0
     for piece in pieces:
-        if rows <= 0:
-            break
-        if start >= piece.rows:
-            start -= piece.rows
-            continue
-        count = min(piece.rows - start, rows)
-        found.append(piece.cut(start, count))
-        rows -= count
-        start = 0
+        head, tail = max(start - first, 0), min(stop - first, piece.rows)
+        if head < tail:
+            found.append(piece.cut(head, tail - head))
+        first += piece.rows
     return found
-
-
-def _spilled(pieces: list[Piece], file: SpillFile) -> list[Piece]:
-    return [replace(piece, source=file.write(piece.load()), start=0) if piece.in_memory else piece for piece in pieces]

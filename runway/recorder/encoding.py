@@ -1,119 +1,95 @@
 """Plain values as Arrow arrays and back, without losing anything.
 
-A piece of a column is of one of three kinds. ``plain``: an Arrow type of its own. ``image``: PNG files as
-binary, one or a list of them to a cell. ``mixed``: values that have no common Arrow type, each as JSON text.
+The type of an array says what its values are. Arrow's large types, which no logged value gets, stand for what it has no
+type for: ``JSON`` for values without a common type, each as JSON text; ``PNG``, and lists of it, for images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from runway.recorder.plain import SCALARS, Png, as_numpy, from_json, is_array, plain, show_images, to_json
+from runway.recorder.plain import Png, as_numpy, from_json, is_array, show_images, to_json
 
-if TYPE_CHECKING:
-    import numpy as np
+JSON, PNG = pa.large_string(), pa.large_binary()
+IMAGES = (PNG, pa.list_(PNG))
 
-PLAIN, MIXED, IMAGE = "plain", "mixed", "image"
-
-_SCALAR_TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()}
-_EXACT = 2**53  # beyond it a float64 does not hold every integer
+_SCALAR_TYPES = {
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    bytes: pa.binary(),
+    Png: PNG,
+}
 _MOST_VALUES = 2**30  # in one list array, whose offsets have 32 bits
 
 
-def encode(values: list) -> tuple[list[pa.Array], str]:
-    """Plain values as Arrow arrays (nearly always one) and their kind."""
-    kinds = set(map(type, values)) - {type(None)}
-    if not kinds:
-        return [pa.nulls(len(values))], PLAIN
-    if kinds == {Png}:
-        return _arrays(pa.array(values, pa.binary())), IMAGE
-    if kinds == {list} and set(map(type, _flat(values))) == {Png}:
-        return _arrays(pa.array(values, pa.list_(pa.binary()))), IMAGE
-    kind = kinds.pop() if len(kinds) == 1 else None
+def encode(values: list) -> pa.ChunkedArray:
+    """Plain values as Arrow (nearly always in one chunk)."""
+    kind = _type_of(values)
     try:
-        if kind in _SCALAR_TYPES:
-            return _arrays(pa.array(values, _SCALAR_TYPES[kind])), PLAIN
-        if _uniform(values):
-            return _arrays(pa.array(values)), PLAIN
+        made = _json(values) if kind is None else pa.array(values, kind)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):  # an int of over 64 bits, half a surrogate pair
-        return _mixed(values), MIXED
-    return _mixed(values), MIXED
+        made = _json(values)
+    return made if isinstance(made, pa.ChunkedArray) else pa.chunked_array([made])
 
 
-def _arrays(made: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
-    return made.chunks if isinstance(made, pa.ChunkedArray) else [made]
-
-
-def _mixed(values: Iterable) -> list[pa.Array]:
-    return _arrays(pa.array([None if value is None else to_json(value) for value in values], pa.string()))
-
-
-def _flat(values: list) -> list:
-    return list(chain.from_iterable(value for value in values if value is not None))
-
-
-def _uniform(values: list) -> bool:
-    """Whether Arrow's type inference gives these values back as they are, apart from 1 == 1.0."""
+def _type_of(values: list, depth: int = 0) -> pa.DataType | None:
+    """The type that gives these values back as they are, apart from 1 == 1.0."""
     kinds = set(map(type, values)) - {type(None)}
-    if len(kinds) > 1:
-        return kinds == {int, float}
-    kind = next(iter(kinds), None)
+    if len(kinds) != 1:
+        return pa.float64() if kinds == {int, float} else None if kinds else pa.null()
+    kind = kinds.pop()
     if kind is list:
-        return _uniform(_flat(values))
+        inner = _type_of(list(chain.from_iterable(value for value in values if value is not None)), depth + 1)
+        return None if inner is None else pa.list_(inner)
     if kind is dict:
         dicts = [value for value in values if value is not None]
         keys = dicts[0].keys()
         if not keys or any(type(key) is not str for key in keys) or any(value.keys() != keys for value in dicts):
-            return False
-        return all(_uniform([value[key] for value in dicts]) for key in keys)
-    return kind is not Png
+            return None
+        fields = {key: _type_of([value[key] for value in dicts], depth + 2) for key in keys}
+        return None if None in fields.values() else pa.struct(fields)
+    return None if kind is Png and depth > 1 else _SCALAR_TYPES[kind]
 
 
-def encode_array(values: Any) -> list[pa.Array] | None:
+def _json(values: list) -> pa.Array | pa.ChunkedArray:
+    return pa.array([None if value is None else to_json(value) for value in values], JSON)
+
+
+def encode_array(values: Any) -> pa.ChunkedArray | None:
     """A batch given as a tensor, a numpy array or an Arrow array, without going through Python values.
 
     Args:
         values: [rows, ...].
 
     Returns:
-        The arrays, sharing no memory with ``values``; None where this way is not open and the values must be
-        taken one by one.
+        The values, sharing no memory with what is given; None where they must be taken one by one.
     """
     if isinstance(values, pa.Array | pa.ChunkedArray):
-        return _arrays(values) if _storable(values.type) else None
+        return pa.chunked_array(values) if _storable(values.type) else None
     if not is_array(values):
         return None
     array = as_numpy(values)
     if array.ndim == 0 or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or not array.dtype.isnative:
         return None
-    if type(array).__name__ == "MaskedArray":
+    if not 0 < array.size <= _MOST_VALUES or type(array).__name__ == "MaskedArray":
         return None
-    blocks = -(-array.size // _MOST_VALUES) or 1
-    step = -(-len(array) // blocks) or 1
-    return [_nested(array[start : start + step]) for start in range(0, max(len(array), 1), step)]
-
-
-def _nested(array: np.ndarray) -> pa.Array:
-    import numpy as np
-
     nested = pa.array(array.reshape(-1).copy())
-    for axis in range(array.ndim - 1, 0, -1):
-        count = int(np.prod(array.shape[:axis], dtype=np.int64))
-        offsets = np.arange(count + 1, dtype=np.int64) * array.shape[axis]
-        nested = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), nested)
-    return nested
+    for size in reversed(array.shape[1:]):
+        fixed = pa.FixedSizeListArray.from_arrays(nested, size)
+        nested = fixed.cast(pa.list_(nested.type))
+    return pa.chunked_array([nested])
 
 
 def _storable(kind: pa.DataType) -> bool:
     if pa.types.is_list(kind):
         return _storable(kind.value_type)
     if pa.types.is_struct(kind):
-        return kind.num_fields > 0 and all(_storable(kind.field(index).type) for index in range(kind.num_fields))
+        return kind.num_fields > 0 and all(_storable(field.type) for field in kind)
     return kind in (pa.null(), pa.bool_(), pa.string(), pa.binary()) or _is_number(kind)
 
 
@@ -121,68 +97,52 @@ def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
-def has_wide_ints(array: pa.Array) -> bool:
-    """Whether an integer in ``array``, at any depth, is too large for an exact float64."""
-    if pa.types.is_integer(array.type):
-        bounds = pc.min_max(array).as_py()
-        return bounds["min"] is not None and (bounds["min"] < -_EXACT or bounds["max"] > _EXACT)
-    if pa.types.is_list(array.type):
-        return has_wide_ints(array.flatten())
-    if pa.types.is_struct(array.type):
-        return any(has_wide_ints(field) for field in array.flatten())
-    return False
-
-
-def common_type(left: pa.DataType, right: pa.DataType, *, wide: bool) -> pa.DataType | None:
-    """The type that holds the values of both exactly, or None.
-
-    Args:
-        left: one type.
-        right: the other.
-        wide: whether integers occur that a float64 does not hold exactly.
-    """
+def common_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+    """The type for the values of both, or None; Arrow's cast to it refuses a number that it does not hold exactly."""
     if left == right or pa.types.is_null(right):
         return left
     if pa.types.is_null(left):
         return right
     if pa.types.is_list(left) and pa.types.is_list(right):
-        inner = common_type(left.value_type, right.value_type, wide=wide)
+        inner = common_type(left.value_type, right.value_type)
         return None if inner is None else pa.list_(inner)
     if pa.types.is_struct(left) and pa.types.is_struct(right):
-        names = [left.field(index).name for index in range(left.num_fields)]
-        if names != [right.field(index).name for index in range(right.num_fields)]:
+        if [field.name for field in left] != [field.name for field in right]:
             return None
-        inners = [common_type(left.field(name).type, right.field(name).type, wide=wide) for name in names]
-        return None if None in inners else pa.struct(list(zip(names, inners, strict=True)))
+        inners = {field.name: common_type(field.type, other.type) for field, other in zip(left, right, strict=True)}
+        return None if None in inners.values() else pa.struct(inners)
     if not (_is_number(left) and _is_number(right)):
         return None
-    if pa.types.is_floating(left) and pa.types.is_floating(right):
-        return left if left.bit_width > right.bit_width else right
-    if pa.types.is_floating(left) or pa.types.is_floating(right):
-        return None if wide else pa.float64()
-    if pa.types.is_signed_integer(left) == pa.types.is_signed_integer(right):
-        return left if left.bit_width > right.bit_width else right
-    unsigned = right if pa.types.is_signed_integer(left) else left
-    return None if unsigned.bit_width == 64 else pa.int64()
+    wider = left if left.bit_width > right.bit_width else right
+    if pa.types.is_floating(left) != pa.types.is_floating(right):
+        return pa.float64()
+    same_sign = pa.types.is_floating(left) or pa.types.is_signed_integer(left) == pa.types.is_signed_integer(right)
+    return wider if same_sign else pa.int64()
 
 
-def convert(array: pa.Array, kind: str, target_kind: str, target: pa.DataType) -> pa.Array:
-    """A piece in the form of its whole column (where the two differ)."""
-    if kind == target_kind:
-        return array if array.type == target else array.cast(target)
+def convert(array: pa.Array, target: pa.DataType) -> pa.Array:
+    """A piece in the type of its whole column.
+
+    Raises:
+        ArrowInvalid: the type does not hold a value exactly.
+    """
+    if array.type == target:
+        return array
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
-    return pa.concat_arrays(_mixed(stored_values(array, kind)))
+    if target == JSON:
+        return _json(stored_values(array))
+    return array.cast(target)
 
 
-def stored_values(array: pa.Array, kind: str) -> list:
-    """A piece's plain values, images as Png."""
+def stored_values(array: pa.Array | pa.ChunkedArray) -> list:
+    """Plain values, images as Png."""
     values = array.to_pylist()
-    if kind == PLAIN:
-        return values
-    if kind == MIXED:
+    if array.type == JSON:
         return [None if value is None else from_json(value) for value in values]
-    return [_png(value) for value in values]
+    if array.type in IMAGES:
+        return [_png(value) for value in values]
+    return values
 
 
 def _png(value: Any) -> Any:
@@ -191,15 +151,7 @@ def _png(value: Any) -> Any:
     return None if value is None else Png(value)
 
 
-def python_values(array: pa.Array, kind: str) -> list:
-    """A piece's values as a user gets them, images as PIL images."""
-    values = stored_values(array, kind)
-    return values if kind == PLAIN else [show_images(value) for value in values]
-
-
-def take_values(values: Any, place: str) -> list:
-    """A batch's values as a list of plain ones; ``place`` is for a warning about odd objects."""
-    listed = values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else values
-    if type(listed) is list and SCALARS.issuperset(map(type, listed)):
-        return listed
-    return [plain(value, place) for value in listed]
+def python_values(array: pa.Array | pa.ChunkedArray) -> list:
+    """Values as a user gets them, images as PIL images."""
+    values = stored_values(array)
+    return [show_images(value) for value in values] if array.type in (JSON, *IMAGES) else values

@@ -72,7 +72,15 @@ def as_numpy(value: Any) -> np.ndarray:
     return tensor.cpu().resolve_conj().resolve_neg().numpy()
 
 
-def plain(value: Any, place: str) -> Any:
+def take_values(values: Iterable, where: str) -> list:
+    """A column's values as a list of plain ones; ``where`` is for a warning about odd objects."""
+    listed = values.to_pylist() if hasattr(values, "to_pylist") else values  # Arrow
+    if type(listed) is list and SCALARS.issuperset(map(type, listed)):
+        return listed
+    return [plain(value, where) for value in listed]
+
+
+def plain(value: Any, where: str) -> Any:
     """``value`` made of plain types only, sharing nothing mutable with it.
 
     Tensors and arrays become (nested) lists, those without dimensions a number; tuples and sets become lists,
@@ -81,7 +89,7 @@ def plain(value: Any, place: str) -> Any:
 
     Args:
         value: anything.
-        place: where it is logged, for the warning: ``column 'x'``.
+        where: where it is logged, for the warning: ``column 'x'``.
     """
     kind = type(value)
     if kind in SCALARS or kind is bytes or kind is Png:
@@ -89,29 +97,29 @@ def plain(value: Any, place: str) -> Any:
     if kind is list or kind is tuple:
         if SCALARS.issuperset(map(type, value)):
             return list(value)
-        return [plain(item, place) for item in value]
+        return [plain(item, where) for item in value]
     if isinstance(value, Mapping):
-        return {_key(key): plain(item, place) for key, item in value.items()}
+        return {_key(key): plain(item, where) for key, item in value.items()}
     pillow = sys.modules.get("PIL.Image")
     if pillow is not None and isinstance(value, pillow.Image):
         return Png.of(value)
     if is_tensor(value):
         return as_numpy(value).tolist()
-    return _plain_other(value, place)
+    return _plain_other(value, where)
 
 
-def _plain_other(value: Any, place: str) -> Any:
+def _plain_other(value: Any, where: str) -> Any:
     if isinstance(value, enum.Enum):
-        return plain(value.value, place)
+        return plain(value.value, where)
     if type(value).__name__ in ("NAType", "NaTType"):  # pandas: a missing value
         return None
     if hasattr(value, "dtype") and hasattr(value, "tolist"):  # numpy arrays and numbers, pandas series
         listed = value.tolist()
         if type(listed) is type(value):  # numpy's longdouble, for which Python has no type
             return float(value)
-        return listed if type(listed) in SCALARS else plain(listed, place)
+        return listed if type(listed) in SCALARS else plain(listed, where)
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a data frame
-        return plain(value.to_dict("list"), place)
+        return plain(value.to_dict("list"), where)
     for base in (bool, int, float, str):
         if isinstance(value, base):
             return base.__str__(value) if base is str else base(value)
@@ -122,14 +130,14 @@ def _plain_other(value: Any, place: str) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name), place) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name), where) for field in dataclasses.fields(value)}
     if isinstance(value, Set):
-        return sorted((plain(item, place) for item in value), key=repr)
+        return sorted((plain(item, where) for item in value), key=repr)
     if isinstance(value, Iterable) and hasattr(value, "__len__"):
-        return [plain(item, place) for item in value]
+        return [plain(item, where) for item in value]
     if hasattr(value, "as_py"):  # an Arrow scalar
-        return plain(value.as_py(), place)
-    warning(f"{place}: a {type(value).__name__} is logged as text; log numbers, text, lists or dicts", once=True)
+        return plain(value.as_py(), where)
+    warning(f"{where}: a {type(value).__name__} is logged as text; log numbers, text, lists or dicts", once=True)
     return str(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,15 @@ from runway.errors import DataError, did_you_mean
 from runway.log import info
 from runway.recorder import save_and_load as files
 from runway.recorder import views
-from runway.recorder.digest import digest
-from runway.recorder.file_formats import Samples, read_parquet, write_parquet
+from runway.recorder.file_formats import read_parquet, write_parquet
 from runway.recorder.plain import plain
-from runway.recorder.samples import SampleLog, check_dict
 from runway.recorder.table import SampleTable
 from runway.recorder.upload import active_run, upload
 
+VERSION = 1  # of the saved files
 
-class EvalRecorder(SampleLog):
+
+class EvalRecorder:
     """A table of samples that grows while a model runs, and a dict of stats about them.
 
     Samples are kept by column in Arrow, and beyond some 16 MB in a temporary file (in ``TMPDIR``), so that the
@@ -50,20 +50,12 @@ class EvalRecorder(SampleLog):
         base_dir: str | Path | None = None,
         meta_config: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name = name
         self.base_dir = base_dir
         self.meta_config: dict[str, Any] = dict(meta_config or {})
-        super().__init__()
+        self._table = SampleTable()
         self._stats: dict[str, Any] = {}
         self._saved_at: files.Paths | None = None
-        self._note_place()
-
-    def _changed(self) -> None:
-        self._saved_at = None
-
-    def _note_place(self) -> None:
-        self.meta_config["name"] = self.name
-        self.meta_config["base_dir"] = None if self.base_dir is None else str(self.base_dir)
+        self.rename(name, base_dir)
 
     @property
     def save_dir(self) -> Path:
@@ -89,6 +81,118 @@ class EvalRecorder(SampleLog):
 
     def __repr__(self) -> str:
         return f"EvalRecorder({self.name!r}, rows={len(self)}, columns={self.column_names}, stats={list(self._stats)})"
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns, in the order of their first values."""
+        return list(self._table.columns)
+
+    def __len__(self) -> int:
+        return self._table.rows
+
+    def __contains__(self, column: object) -> bool:
+        return column in self._table.columns
+
+    def __getitem__(self, index: int | str | slice) -> Any:
+        """A row as a dict (int), a column as a list (str), or some rows as {column: values} (slice).
+
+        Raises:
+            DataError: there is no such column.
+            IndexError: there is no such row.
+        """
+        if isinstance(index, str):
+            return self.get_sample_logs_column(index)
+        columns = self._table.columns
+        if isinstance(index, slice):
+            rows = range(*index.indices(len(self)))
+            return {name: [column.value(row) for row in rows] for name, column in columns.items()}
+        row = index + len(self) if index < 0 else index
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {index} is asked for, but the recorder has {len(self)} rows")
+        return {name: column.value(row) for name, column in columns.items()}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[row] for row in range(len(self)))
+
+    def log_sample_dict(self, sample_dict: Mapping[str, Any]) -> None:
+        """Log one sample: {column: value}."""
+        check_dict(sample_dict, "log_sample_dict")
+        self._table.write_row(sample_dict)
+        self._saved_at = None
+
+    def log_sample_dict_batch(self, batch_dict: Mapping[str, Any]) -> None:
+        """Log a batch of samples.
+
+        Args:
+            batch_dict: {column: values}; a list, array or tensor [batch, ...] each.
+
+        Raises:
+            DataError: the columns are not equally long, or one is not a sequence.
+        """
+        check_dict(batch_dict, "log_sample_dict_batch")
+        self._table.write(batch_dict)
+        self._saved_at = None
+
+    def reset_for_new_pass(self) -> None:
+        """Go back to row 0: what is logged next adds columns to the same rows, or replaces their values."""
+        self._table.position = 0
+
+    def get_sample_logs(self, data_format: str = "dict") -> Any:
+        """All samples.
+
+        Args:
+            data_format: ``dict`` ({column: values}), ``list`` (of rows), ``pandas``, ``arrow``, ``csv`` (its text)
+                or ``dataset`` (HF).
+
+        Raises:
+            DataError: an unknown format.
+        """
+        return views.view(views.SAMPLES, data_format)(self._table)
+
+    def get_sample_logs_column(self, col_name: str, data_format: str = "list") -> Any:
+        """One column's values.
+
+        Args:
+            col_name: the column.
+            data_format: ``list``, ``numpy`` or ``arrow``.
+
+        Raises:
+            DataError: there is no such column or format.
+        """
+        return views.view(views.COLUMNS, data_format)(self._table, col_name)
+
+    def set_sample_logs_column(self, col_name: str, col_value: Any) -> None:
+        """Add or replace a whole column.
+
+        Args:
+            col_name: the column.
+            col_value: a value for each row; a list, array or tensor [rows, ...].
+
+        Raises:
+            DataError: there is not one value for each row.
+        """
+        self._table.set_column(col_name, col_value)
+        self._saved_at = None
+
+    def set_sample_logs_data(self, data: Mapping[str, Any] | pa.Table) -> None:
+        """Replace all samples; what is logged next comes after them.
+
+        Args:
+            data: {column: values}, or an Arrow table.
+
+        Raises:
+            DataError: the columns are not equally long.
+        """
+        if isinstance(data, pa.Table):
+            data = {name: data.column(name) for name in data.column_names}
+        check_dict(data, "set_sample_logs_data")
+        table = SampleTable()
+        table.write(data)
+        self._table = table
+        self._saved_at = None
+
+    set_sample_dict_column = set_sample_logs_column
+    get_sample_dict_column = get_sample_logs_column
 
     def log_stats_dict(self, stats_dict: Mapping[str, Any]) -> None:
         """Set stats of the whole: {name: value}; tensors and arrays become numbers or lists."""
@@ -150,7 +254,6 @@ class EvalRecorder(SampleLog):
         if not parts:
             raise DataError("there is no recorder to concatenate")
         whole = parts[0].fork()
-        whole._table.rewind()
         whole._table.position = whole._table.rows
         whole._saved_at = None
         for part in parts[1:]:
@@ -183,12 +286,12 @@ class EvalRecorder(SampleLog):
         self._saved_at = None
         return self
 
-    def rename(self, new_name: str, new_base_dir: str | Path | None = None) -> None:
+    def rename(self, new_name: str | None, new_base_dir: str | Path | None = None) -> None:
         """Change the name, and base_dir if one is given; files that were saved stay where they are."""
-        self.name = new_name
+        self.name = self.meta_config["name"] = new_name
         if new_base_dir is not None:
             self.base_dir = new_base_dir
-        self._note_place()
+        self.meta_config["base_dir"] = None if self.base_dir is None else str(self.base_dir)
 
     def fork(self) -> EvalRecorder:
         """A copy that goes its own way; it shares with this one what neither will change, so that it costs little."""
@@ -218,7 +321,7 @@ class EvalRecorder(SampleLog):
             DataError: an unknown format, no base_dir, a full disk.
         """
         paths = files.Paths(self.save_dir, file_prefix, file_format)
-        files.save(paths, files.Content(self._table, self._stats, self.meta_config))
+        files.save(paths, self._table, self._header())
         self._saved_at = paths
         return paths.samples
 
@@ -244,10 +347,9 @@ class EvalRecorder(SampleLog):
         """
         recorder = cls(name, base_dir)
         paths = files.Paths(recorder.save_dir, file_prefix, file_format)
-        content = files.load(paths)
-        recorder._take(content)
+        recorder._take(*files.load(paths))
         recorder.rename(name, base_dir)
-        recorder._table.rewind()
+        recorder.reset_for_new_pass()
         recorder._saved_at = paths
         return recorder
 
@@ -256,14 +358,10 @@ class EvalRecorder(SampleLog):
         """The paths that ``load_from_disk`` reads, whether or not they are there."""
         return files.Paths(cls(name, base_dir).save_dir, file_prefix, file_format).all()
 
-    def _take(self, content: files.Content) -> None:
-        self._table, self._stats, self.meta_config = content.table, content.stats, content.meta
-
-    def save_to_dir(self, directory: Path) -> None:
-        """Write everything into one file of ``directory``, images included (for the engine's store)."""
-        directory.mkdir(parents=True, exist_ok=True)
-        samples = Samples(self._table)
-        header = {
+    def _header(self) -> dict[str, Any]:
+        """All but the samples, plain."""
+        return {
+            "version": VERSION,
             "name": self.name,
             "base_dir": None if self.base_dir is None else str(self.base_dir),
             "rows": len(self),
@@ -271,7 +369,17 @@ class EvalRecorder(SampleLog):
             "stats": self._stats,
             "meta": plain(self.meta_config, "meta_config"),
         }
-        write_parquet(directory / "recorder.parquet", samples, header)
+
+    def _take(self, table: SampleTable, header: dict[str, Any]) -> None:
+        self._table, self._stats, self.meta_config = table, header["stats"], header["meta"]
+        if not table.columns:
+            table.rows = header.get("rows", 0)
+        table.position = header.get("position", 0)
+
+    def save_to_dir(self, directory: Path) -> None:
+        """Write everything into one file of ``directory``, images included (for the engine's store)."""
+        directory.mkdir(parents=True, exist_ok=True)
+        write_parquet(directory / "recorder.parquet", self._table, self._header())
 
     @classmethod
     def load_from_dir(cls, directory: Path) -> EvalRecorder:
@@ -284,35 +392,24 @@ class EvalRecorder(SampleLog):
         try:
             table, header = read_parquet(path, {})
             recorder = cls(header["name"], header["base_dir"])
-            recorder._take(files.Content(table, header["stats"], header["meta"]))
-            table.position = header["position"]
+            recorder._take(table, header)
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise DataError(f"the recorder cannot be read: {error}", where=str(path)) from error
         return recorder
 
     def __fingerprint__(self) -> dict[str, Any]:
         """A plain value that is the same for the same content (for the engine's keys)."""
-        return {
-            "name": self.name,
-            "base_dir": None if self.base_dir is None else str(self.base_dir),
-            "meta": plain(self.meta_config, "meta_config"),
-            "stats": self._stats,
-            "position": self._table.position,
-            "samples": digest(self._table),
-        }
+        return {**self._header(), "columns": self.column_names, "samples": self._table.digest()}
 
     def __getstate__(self) -> dict[str, Any]:  # a recorder crosses process borders with all its rows
         sink = pa.BufferOutputStream()
-        table = views.as_arrow(self._table)
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        state = {key: value for key, value in self.__dict__.items() if key not in ("_table", "_saved_at")}
-        state["meta_config"] = plain(self.meta_config, "meta_config")
-        return {**state, "rows": len(self), "position": self._table.position, "samples": sink.getvalue().to_pybytes()}
+        write_parquet(sink, self._table, self._header())
+        in_file = ("_table", "_stats", "meta_config", "_saved_at")
+        others = {key: value for key, value in self.__dict__.items() if key not in in_file}
+        return {**others, "parquet": sink.getvalue().to_pybytes()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._table = SampleTable.from_arrow(pa.ipc.open_stream(state.pop("samples")).read_all(), state.pop("rows"))
-        self._table.position = state.pop("position")
+        self._take(*read_parquet(pa.BufferReader(state.pop("parquet")), {}))
         self._saved_at = None
         self.__dict__.update(state)
 
@@ -356,3 +453,9 @@ class EvalRecorder(SampleLog):
         stats = self._stats if log_stats_dict else {}
         upload(run, self._table, stats, columns=columns, tab=tab, max_rows=max_rows)
         return True
+
+
+def check_dict(given: object, method: str) -> None:
+    """Raise a DataError unless ``given`` is a dict."""
+    if not isinstance(given, Mapping):
+        raise DataError(f"{method} takes a dict, but is given a {type(given).__name__} instead")

@@ -10,54 +10,21 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from runway.disk import replacing
+from runway.disk import replace_text, replacing
 from runway.errors import DataError, did_you_mean
-from runway.recorder import file_formats as formats
-from runway.recorder.encoding import IMAGE
-from runway.recorder.plain import Png, plain, to_json, untag
+from runway.recorder.encoding import IMAGES
+from runway.recorder.file_formats import FORMATS, IMAGE, column_notes
+from runway.recorder.plain import Png, to_json, untag
 
 if TYPE_CHECKING:
     from runway.recorder.table import SampleTable
-
-VERSION = 1
-
-
-@dataclass
-class Content:
-    """All that a recorder's files hold."""
-
-    table: SampleTable
-    stats: dict[str, Any] = field(default_factory=dict)
-    meta: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Format:
-    """How samples are written to a file and read back.
-
-    Attributes:
-        write: takes the path, the samples and a header of plain values.
-        read: takes the path and the header (empty where the file holds its own); gives the samples, with paths for
-            images, and the header.
-    """
-
-    write: Callable[[Path, formats.Samples, dict], None]
-    read: Callable[[Path, dict], tuple[SampleTable, dict]]
-
-
-FORMATS = {
-    "parquet": Format(formats.write_parquet, formats.read_parquet),
-    "json": Format(formats.write_json, formats.read_json),
-    "csv": Format(formats.write_csv, formats.read_csv),
-    "pkl": Format(formats.write_pickle, formats.read_pickle),
-}
 
 
 @dataclass(frozen=True)
@@ -93,39 +60,33 @@ class Paths:
         """The meta config, and what the reader of json and csv must know."""
         return self.folder / f"{self.prefix}-meta_config.json"
 
-    @property
-    def images(self) -> Path:
-        """The images."""
-        return self.folder / f"{self.prefix}-images"
-
     def all(self) -> list[Path]:
         """Every file that loading reads, but for the images."""
         return [self.samples, self.stats, self.meta] if self.file_format in ("json", "csv") else [self.samples]
 
 
-def save(paths: Paths, content: Content) -> None:
+def save(paths: Paths, table: SampleTable, header: dict[str, Any]) -> None:
     """Write everything; what was there is replaced file by file, the samples first.
+
+    Args:
+        paths: where to.
+        table: the samples.
+        header: all else, plain: ``version``, ``rows``, ``position``, ``stats``, ``meta``.
 
     Raises:
         DataError: the disk is full, the folder read-only.
     """
-    images = _ImageFolder(paths.images)
-    samples = formats.Samples(content.table, images.store)
-    header = {
-        "version": VERSION,
-        "rows": content.table.rows,
-        "position": content.table.position,
-        "stats": content.stats,
-        "columns": samples.column_notes(),
-        "meta": plain(content.meta, "meta_config"),
-    }
+    images = _ImageFolder(paths.folder / f"{paths.prefix}-images")
+    header = {**header, "columns": column_notes(table)}
+    write, _ = FORMATS[paths.file_format]
     try:
         paths.folder.mkdir(parents=True, exist_ok=True)
+        table = images.with_paths(table)
         with replacing(paths.samples) as temporary:
-            FORMATS[paths.file_format].write(temporary, samples, header)
+            write(temporary, table, header)
         if paths.file_format != "pkl":
             about = {key: header[key] for key in ("version", "rows", "position", "columns")}
-            _write_json(paths.stats, content.stats)
+            _write_json(paths.stats, header["stats"])
             _write_json(paths.meta, {**header["meta"], "runway_recorder": about})
         images.remove_others()
     except OSError as error:
@@ -136,42 +97,41 @@ def save(paths: Paths, content: Content) -> None:
         ) from error
 
 
-def load(paths: Paths) -> Content:
-    """Read what ``save`` wrote.
+def load(paths: Paths) -> tuple[SampleTable, dict[str, Any]]:
+    """Read what ``save`` wrote: the samples and the header, with ``stats`` and ``meta`` at least.
 
     Raises:
         DataError: a file is missing, damaged, or does not belong to the others.
     """
     if not paths.samples.is_file():
         raise _missing(paths)
+    _, read = FORMATS[paths.file_format]
     header: dict[str, Any] = {}
-    meta: dict[str, Any] = {}
-    stats: dict[str, Any] = {}
     try:
         if paths.file_format in ("json", "csv"):
-            stats, meta = _read_json(paths.stats), _read_json(paths.meta)
-            header = meta.pop("runway_recorder", {})
-        table, header = FORMATS[paths.file_format].read(paths.samples, header)
+            meta = _read_json(paths.meta)
+            header = {**meta.pop("runway_recorder", {}), "meta": meta, "stats": _read_json(paths.stats)}
+        table, header = read(paths.samples, header)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"the recorder's file cannot be read: {error}",
             where=str(paths.samples),
             hint="it is damaged, or was not written by save_to_disk; write it again",
         ) from error
-    if header.get("rows", table.rows) != table.rows:
+    if table.columns and header.get("rows", table.rows) != table.rows:
         raise DataError(
             f"the recorder has {table.rows} rows, but its meta config says {header['rows']}",
             where=str(paths.samples),
             hint="a save was interrupted; write it again",
         )
-    _read_images(table, paths.folder, header.get("columns", {}))
-    return Content(table, header.get("stats", stats), header.get("meta", meta))
+    for name, note in header.get("columns", {}).items():
+        if note["kind"] == IMAGE and name in table.columns:
+            table.rewrite_column(name, partial(_images, paths.folder, name))
+    return table, {"stats": {}, "meta": {}, **header}
 
 
 def _write_json(path: Path, value: Any) -> None:
-    with replacing(path) as temporary:
-        tagged = json.loads(to_json(value))
-        temporary.write_text(json.dumps(tagged, indent=2) + "\n", encoding="utf-8")
+    replace_text(path, json.dumps(json.loads(to_json(value)), indent=2) + "\n")
 
 
 def _read_json(path: Path) -> dict:
@@ -187,15 +147,29 @@ class _ImageFolder:
         self.folder = folder
         self._names: set[str] = set()
 
-    def store(self, content: bytes, column: str, place: str) -> str:
-        """Write one image; gives its path relative to the recorder's folder."""
-        stem = re.sub(r"[^\w.-]", "_", column).lstrip(".")[:80]
-        name = f"{stem}-{place}-{hashlib.blake2b(content, digest_size=4).hexdigest()}.png"
+    def with_paths(self, table: SampleTable) -> SampleTable:
+        """The table with the paths of its images, which are written, relative to the recorder's folder."""
+        twin = table.fork()
+        for name, column in table.columns.items():
+            if column.type() in IMAGES:
+                stem = re.sub(r"[^\w.-]", "_", name).lstrip(".")[:80]
+                twin.rewrite_column(name, partial(self._store_all, stem))
+        return twin
+
+    def _store_all(self, stem: str, images: list, first: int) -> list:
+        return [self._store(image, f"{stem}-{index}") for index, image in enumerate(images, first)]
+
+    def _store(self, image: Any, stem: str) -> Any:
+        if image is None:
+            return None
+        if isinstance(image, list):
+            return self._store_all(stem, image, 0)
+        name = f"{stem}-{hashlib.blake2b(image, digest_size=4).hexdigest()}.png"
         path = self.folder / name
         if name not in self._names and not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:
-                temporary.write_bytes(content)
+                temporary.write_bytes(image)
         self._names.add(name)
         return f"{self.folder.name}/{name}"
 
@@ -236,17 +210,14 @@ def _missing(paths: Paths) -> DataError:
     )
 
 
-def _read_images(table: SampleTable, folder: Path, notes: dict) -> None:
-    """Put the images in the place of their paths."""
-    for name, note in notes.items():
-        if note["kind"] == IMAGE and name in table.columns and table.columns[name].form()[0] != IMAGE:
-            paths = table.columns[name].values(table.rows)
-            table.set_column(name, [_image(path, folder, name) for path in paths])
+def _images(folder: Path, column: str, paths: list, first: int) -> list:
+    """The images in the place of their paths."""
+    return [_image(folder, column, path) for path in paths]
 
 
-def _image(path: Any, folder: Path, column: str) -> Any:
+def _image(folder: Path, column: str, path: Any) -> Any:
     if path is None or isinstance(path, list):
-        return path and [_image(item, folder, column) for item in path]
+        return path and _images(folder, column, path, 0)
     found = (folder / path).resolve()
     if not found.is_relative_to(folder.resolve()):
         raise DataError(f"column {column!r} names an image outside the recorder's folder: {path!r}", where=str(folder))

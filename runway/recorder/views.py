@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from runway.errors import DataError, did_you_mean
-from runway.recorder.encoding import IMAGE, PLAIN
-from runway.recorder.file_formats import Samples, write_csv
+from runway.recorder.encoding import IMAGES, JSON
+from runway.recorder.file_formats import schema_of, write_csv
 
 if TYPE_CHECKING:
     import datasets
@@ -35,64 +35,56 @@ def as_list(table: SampleTable) -> list[dict[str, Any]]:
 
 def as_arrow(table: SampleTable) -> pa.Table:
     """An Arrow table; mixed columns are JSON text, images PNG files as binary, and the field's metadata says so."""
-    schema = table.schema()
-    arrays = [as_column(table, name) for name in schema.names]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    columns = [column.whole(table.rows) for column in table.columns.values()]
+    return pa.table(columns, names=list(table.columns)).cast(schema_of(table))
 
 
 def as_pandas(table: SampleTable) -> pd.DataFrame:
     """A data frame; whole numbers and truth values stay what they are beside missing ones."""
     import pandas as pd
 
-    return pd.DataFrame({name: _series(table, name) for name in table.columns}, index=range(table.rows))
-
-
-def _series(table: SampleTable, name: str) -> Any:
-    import pandas as pd
-
-    column = table.columns[name]
-    kind, type_ = column.form()
-    nested = pa.types.is_nested(type_) or pa.types.is_binary(type_) or pa.types.is_null(type_)
-    if kind != PLAIN or nested:
-        return pd.Series(column.values(table.rows), dtype=object)
-    whole = pa.chunked_array(column.arrays(table.rows, (kind, type_)), type_)
-    if whole.null_count and pa.types.is_boolean(type_):
-        return whole.to_pandas(types_mapper={type_: pd.BooleanDtype()}.get)
-    if whole.null_count and pa.types.is_integer(type_):
-        return whole.to_pandas(types_mapper={type_: pd.Int64Dtype()}.get)
-    return whole.to_pandas()
+    series = {}
+    for name, column in table.columns.items():
+        if _is_flat(column.type()):
+            whole = column.whole(table.rows)
+            kind = whole.type
+            is_int, is_bool = pa.types.is_integer(kind), pa.types.is_boolean(kind)
+            nullable = pd.Int64Dtype() if is_int else pd.BooleanDtype() if is_bool else None
+            series[name] = whole.to_pandas(types_mapper={kind: nullable}.get if whole.null_count else None)
+        else:
+            series[name] = pd.Series(column.values(table.rows), dtype=object)
+    return pd.DataFrame(series, index=range(table.rows))
 
 
 def as_csv(table: SampleTable) -> str:
     """The text of a csv file; an image is shown by its size."""
+
+    def shown(image: Any) -> Any:
+        if isinstance(image, list):
+            return [shown(item) for item in image]
+        return None if image is None else f"<PNG, {len(image)} bytes>"
+
+    twin = table.fork()
+    for name, column in table.columns.items():
+        if column.type() in IMAGES:
+            twin.rewrite_column(name, lambda images, row: [shown(image) for image in images])
     buffer = io.BytesIO()
-    write_csv(buffer, Samples(table, lambda content, column, place: f"<PNG, {len(content)} bytes>"), {})
+    write_csv(buffer, twin, {})
     return buffer.getvalue().decode()
 
 
 def as_dataset(table: SampleTable) -> datasets.Dataset:
     """An HF Dataset; image columns are its Image feature, mixed columns are JSON text."""
     from datasets import Dataset, DatasetInfo, Features, Image, Sequence
+    from datasets.table import table_cast
 
-    arrow = as_arrow(table).replace_schema_metadata(None)
-    image_type = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    features = {}
-    for index, found in enumerate(arrow.schema):
-        if table.columns[found.name].form()[0] != IMAGE:
-            continue
-        several = pa.types.is_list(found.type)
-        values = [_image_struct(value) for value in arrow.column(index).to_pylist()]
-        column = pa.array(values, pa.list_(image_type) if several else image_type)
-        arrow = arrow.set_column(index, found.name, column)
-        features[found.name] = Sequence(Image()) if several else Image()
-    arrow = arrow.cast(pa.schema([found.remove_metadata() for found in arrow.schema]))
-    return Dataset(arrow, info=DatasetInfo(features=Features({**Features.from_arrow_schema(arrow.schema), **features})))
-
-
-def _image_struct(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_image_struct(item) for item in value]
-    return None if value is None else {"bytes": value, "path": None}
+    arrow = as_arrow(table)
+    arrow = arrow.cast(pa.schema([field.remove_metadata() for field in arrow.schema]))
+    features = Features.from_arrow_schema(arrow.schema)
+    for name, column in table.columns.items():
+        if column.type() in IMAGES:
+            features[name] = Sequence(Image()) if pa.types.is_list(column.type()) else Image()
+    return Dataset(table_cast(arrow, features.arrow_schema), info=DatasetInfo(features=features))
 
 
 def as_numpy(table: SampleTable, name: str) -> np.ndarray:
@@ -100,9 +92,8 @@ def as_numpy(table: SampleTable, name: str) -> np.ndarray:
     import numpy as np
 
     column = table.column(name)
-    kind, type_ = column.form()
-    if kind == PLAIN and not pa.types.is_nested(type_) and not pa.types.is_null(type_):
-        whole = pa.chunked_array(column.arrays(table.rows, (kind, type_)), type_)
+    if _is_flat(column.type()):
+        whole = column.whole(table.rows)
         if not whole.null_count:
             return whole.to_numpy()
     values = np.empty(table.rows, dtype=object)
@@ -111,11 +102,15 @@ def as_numpy(table: SampleTable, name: str) -> np.ndarray:
     return values
 
 
+def _is_flat(kind: pa.DataType) -> bool:
+    """Whether pandas and numpy take the values as they are."""
+    return kind not in (JSON, *IMAGES) and not pa.types.is_nested(kind) and kind not in (pa.binary(), pa.null())
+
+
 def as_column(table: SampleTable, name: str) -> pa.ChunkedArray:
     """One column as Arrow."""
-    column = table.column(name)
-    form = column.form()
-    return pa.chunked_array(column.arrays(table.rows, form), form[1])
+    whole = table.column(name).whole(table.rows)
+    return whole.cast(schema_of(table).field(name).type)
 
 
 SAMPLES: dict[str, Callable[[SampleTable], Any]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runway.disk import SpillFile
 from runway.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 IN_MEMORY_BYTES = 256 * 1024**2
 """What is built row by row stays in memory up to this size; beyond it goes to a memory-mapped file."""
+
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 _scratch: list[tempfile.TemporaryDirectory] = []  # removed when the process ends: datasets may refer to the files
 
@@ -35,7 +38,7 @@ class TableWriter:
         self._tables: list[pa.Table] = []
         self._bytes = 0
         self._path: Path | None = None
-        self._stream: Any = None
+        self._file: SpillFile | None = None  # an Arrow IPC stream
         self._schema: pa.Schema | None = None  # of what was spilled first
 
     def add(self, table: pa.Table) -> None:
@@ -54,10 +57,10 @@ class TableWriter:
         """Everything that was added."""
         from datasets import Dataset
 
-        if self._stream is None:
+        if self._file is None:
             return dataset_of(self._concatenated())
         self._spill()
-        self._stream.close()
+        self._file.append(_END_OF_STREAM)
         return Dataset.from_file(str(self._path))
 
     def _concatenated(self) -> pa.Table:
@@ -76,17 +79,20 @@ class TableWriter:
         if not self._tables:
             return
         table = self._concatenated()
-        if self._schema is None:
+        if self._file is None or self._schema is None:
             _scratch.append(tempfile.TemporaryDirectory(prefix="runway-", ignore_cleanup_errors=True))
             self._path = Path(_scratch[-1].name) / "rows.arrow"
+            self._file = SpillFile(self._path)
             self._schema = table.schema
-            self._stream = pa.ipc.new_stream(str(self._path), self._schema)
+            self._file.append(self._schema.serialize())
         try:
             if set(table.column_names) != set(self._schema.names):
                 raise ValueError(f"columns {table.column_names} after columns {self._schema.names}")
-            self._stream.write_table(table.select(self._schema.names).cast(self._schema))
+            table = table.select(self._schema.names).cast(self._schema)
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
             raise self._misfit(error) from error
+        for batch in table.to_batches():
+            self._file.append(batch.serialize())
         self._tables, self._bytes = [], 0
 
     def _misfit(self, error: Exception) -> DataError:

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
+from runway.disk import ArrowDigest
 from runway.errors import RunwayError
 from runway.pipeline.keys.origin import without_path
 
@@ -234,15 +235,11 @@ def _of_datasets(value: Any) -> Callable | None:
 
 def _rows_digest(dataset: Any) -> bytes:
     """Of the rows as they are seen, through any selection of them."""
-    import pyarrow
-
-    state = blake2b(digest_size=DIGEST_BYTES)
+    rows = ArrowDigest()
     for table in dataset.with_format("arrow").iter(batch_size=1000):
-        sink = pyarrow.BufferOutputStream()
-        with pyarrow.ipc.new_stream(sink, table.schema.remove_metadata()) as writer:
-            writer.write_table(table.combine_chunks().replace_schema_metadata(None))
-        state.update(sink.getvalue())
-    return state.digest()
+        for name in table.column_names:
+            rows.add(name, table.column(name))
+    return rows.digest()
 
 
 def _of_datetime(value: Any) -> Callable | None:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from runway.config.config import Config
 from runway.pipeline.keys.fingerprint import Unfingerprintable, combine, digest
@@ -148,3 +148,12 @@ print(combine(*map(digest, [*DISTINCT, {{"z", "y", "x", 1}}])))
 
 def test_parts_do_not_run_together() -> None:
     assert len({combine("ab", "c"), combine("a", "bc"), combine("abc"), combine("abc", ""), combine("", "abc")}) == 5
+
+
+def test_a_dataset_is_its_rows_however_they_are_stored() -> None:
+    rows = {"text": [f"row {number}" for number in range(2500)], "lists": [[number] for number in range(2500)]}
+    whole = Dataset.from_dict(rows)
+    backwards = Dataset.from_dict({name: values[::-1] for name, values in rows.items()})
+    parts = [whole.select(range(0, 700)), whole.select(range(700, 2500))]
+    assert digest(backwards.select(range(2499, -1, -1))) == digest(concatenate_datasets(parts)) == digest(whole)
+    assert digest(backwards) != digest(whole)
