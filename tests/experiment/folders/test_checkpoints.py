@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from runway.errors import ExperimentError
-from runway.experiment.folders.checkpoints import best_checkpoint, choose_checkpoint, read_checkpoint
+from runway.experiment.checkpoint_content import read_checkpoint
+from runway.experiment.folders.find_checkpoint import best_checkpoint, choose_checkpoint
 from runway.experiment.folders.run_folder import RunFolder
 from tests.experiment.tiny import names, tiny, weights
 
