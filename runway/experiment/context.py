@@ -1,4 +1,4 @@
-"""What training, testing and evaluation share: the config and its flags, the executor, the data, the version's records."""
+"""What training, testing and evaluation share: config and flags, executor, data, the version and its records."""
 
 from __future__ import annotations
 

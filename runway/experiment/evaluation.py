@@ -13,10 +13,10 @@ from runway.experiment.folders.run_folder import RunFolder, write_json
 from runway.experiment.results import Result
 from runway.log import info, shown, table
 from runway.ranks import rank
-from runway.recorder import EvalRecorder
 
 if TYPE_CHECKING:
     from runway.experiment.context import ExperimentContext
+    from runway.recorder import EvalRecorder
 
 
 class Evaluation:
@@ -39,6 +39,8 @@ class Evaluation:
         Raises:
             ExperimentError: there is no such test.
         """
+        from runway.recorder import EvalRecorder
+
         context = self.context
         context.check_flags("eval")
         context.import_user_code(["data_ops"])

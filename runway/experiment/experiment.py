@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class RunwayExperiment(ExperimentContext):
     """One experiment: a config, and the versions that were made of it. It takes what ``ExperimentContext`` takes.
 
-    ``train`` and ``test`` import what they need when they are called: to prepare data, nobody should wait for Lightning.
+    ``train`` and ``test`` import what they need when they are called: who prepares data need not wait for Lightning.
     """
 
     def prepare_data(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import sys
@@ -79,14 +80,7 @@ def _csv(logged: Logged) -> Logger:
 
 
 def _tensorboard(logged: Logged) -> Logger:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "the logger 'tensorboard' needs the package tensorboard",
-            where="meta.logger_enable",
-            hint="pip install tensorboard",
-        ) from error
+    _needs("tensorboard")
     from lightning.pytorch.loggers import TensorBoardLogger
 
     purge: dict[str, Any] = {} if logged.from_step is None else {"purge_step": logged.from_step}
@@ -100,12 +94,8 @@ def _metrics_history(logged: Logged) -> Logger:
 
 
 def _wandb(logged: Logged) -> Logger:
-    try:
-        import wandb
-    except ImportError as error:
-        raise ConfigError(
-            "the logger 'wandb' needs the package wandb", where="meta.logger_enable", hint="pip install wandb"
-        ) from error
+    _needs("wandb")
+    import wandb
     from lightning.pytorch.loggers import WandbLogger
 
     given = (logged.config.get("meta") or {}).get("WANDB") or {}
@@ -136,24 +126,25 @@ def _wandb(logged: Logged) -> Logger:
     return logger
 
 
+def _needs(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise ConfigError(
+            f"the logger {package!r} needs the package {package}",
+            where="meta.logger_enable",
+            hint=f"pip install {package}",
+        )
+
+
 def wandb_mode() -> str:
     """``WANDB_MODE`` where it is set; else ``online`` with a key and a network, ``offline`` without."""
     chosen = os.environ.get("WANDB_MODE")
     if chosen:
         return {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
     server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
-    return "online" if _has_key(server) and _answers(server) else "offline"
+    from requests.utils import get_netrc_auth  # where wandb looks, too
 
-
-def _has_key(server: str) -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    import netrc
-
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(urlsplit(server).hostname or "") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+    has_key = os.environ.get("WANDB_API_KEY") or get_netrc_auth(server)
+    return "online" if has_key and _answers(server) else "offline"
 
 
 def _answers(server: str) -> bool:

@@ -24,6 +24,9 @@ class MetricsHistory(Logger):
         after_step: entries beyond this step are dropped first: a resumed run logs those steps again.
     """
 
+    name = "metrics_history"  # in ``meta.logger_enable``
+    version = ""  # the run folder counts versions
+
     def __init__(self, path: Path, *, after_step: int | None = None) -> None:
         super().__init__()
         self.path = path
@@ -32,16 +35,6 @@ class MetricsHistory(Logger):
             earlier = read_json(path, [])
             self.entries = [entry for entry in earlier if (entry["step"] or 0) < after_step]
         self._last_write = 0.0
-
-    @property
-    def name(self) -> str:
-        """Its name in ``meta.logger_enable``."""
-        return "metrics_history"
-
-    @property
-    def version(self) -> str:
-        """The run folder counts versions."""
-        return ""
 
     @property
     def save_dir(self) -> str:

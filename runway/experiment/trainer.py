@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import ConfigError
 from runway.executors.precision import best_precision
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 # What the experiment itself sets.
 _OWNED = {
@@ -45,14 +46,6 @@ _NOISE = (
 
 # How Lightning says that an accelerator is not there, or not known.
 _NO_ACCELERATOR = ("no supported gpu backend", "can not run on your system", "invalid accelerator name")
-
-
-def check_arguments(given: Mapping[str, Any], cls: type, where: str) -> None:
-    """Raise a ConfigError for the first argument that a class of Lightning's does not take."""
-    accepted = inspect.signature(cls).parameters
-    for name in given:
-        if name not in accepted:
-            raise ConfigError(f"unknown key {name!r}", where=f"{where}.{name}", hint=did_you_mean(name, accepted))
 
 
 @contextmanager
@@ -103,7 +96,6 @@ def build_trainer(
         ConfigError: an argument that does not exist, or a value that Lightning refuses on this machine.
     """
     arguments = dict(given)
-    check_arguments(arguments, lightning.Trainer, where)
     for name in arguments:
         if name in _OWNED:
             raise ConfigError(f"{name!r} is not for the config", where=f"{where}.{name}", hint=_OWNED[name])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -22,7 +22,6 @@ from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.callbacks.resume import ResumePoint
 from runway.experiment.callbacks.stopping import Stopped, StopWhenAsked
 from runway.experiment.checkpoint_content import load_weights, misfits, read_checkpoint, trusting_own_classes
-from runway.experiment.context import ExperimentContext
 from runway.experiment.folders import file_names
 from runway.experiment.folders.find_checkpoint import best_checkpoint, last_checkpoint, weights_file
 from runway.experiment.folders.reset import Reset
@@ -32,6 +31,9 @@ from runway.experiment.start_checks import check_training, warn_of_changes
 from runway.experiment.trainer import build_trainer, quiet_lightning
 from runway.log import info, shown, warning
 from runway.ranks import rank
+
+if TYPE_CHECKING:
+    from runway.experiment.context import ExperimentContext
 
 TRAINER_SETTING = "train.trainer_paras"
 
@@ -190,7 +192,8 @@ class Training:
         fitting = misfits(resumed.checkpoint, "--resume") if resumed else nullcontext()
         with self._stoppable(run, saves=trainer.checkpoint_callback is not None), fitting, trusting_own_classes():
             try:
-                trainer.fit(executor, ckpt_path=resumed.checkpoint if resumed else None, weights_only=bool(resumed) or None)
+                path = resumed.checkpoint if resumed else None
+                trainer.fit(executor, ckpt_path=path, weights_only=True)
             finally:
                 self.steps = trainer.global_step
         if resumed and self.steps == resumed.step:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from runway.errors import ConfigError
 from runway.experiment.callbacks.monitor import check_validation, unknown_metric, validation_was_due
 from runway.experiment.folders.file_names import CHECKPOINT_INDEX, LAST_CHECKPOINT
 from runway.experiment.folders.run_folder import write_json
-from runway.experiment.trainer import check_arguments, refusals
+from runway.experiment.trainer import refusals
 from runway.log import info
 from runway.ranks import rank
+
+if TYPE_CHECKING:
+    import lightning
 
 SETTING = "train.model_checkpoint_callback_paras"
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
@@ -158,14 +160,14 @@ def checkpoint_callback(train_config: Mapping[str, Any], saved_models: Path) -> 
         ConfigError: an argument that ModelCheckpoint does not have, or that it refuses.
     """
     given = dict(train_config.get("model_checkpoint_callback_paras") or {})
-    check_arguments(given, ModelCheckpoint, SETTING)
     if "dirpath" in given:
         raise ConfigError(
             "`dirpath` is not for the config: checkpoints stand in the run's own folder",
             where=f"{SETTING}.dirpath",
             hint="set meta.EXPERIMENT_FOLDER",
         )
-    if given.get("filename") is not None and not _stays_inside(str(given["filename"])):
+    filename = Path(str(given.get("filename") or "default"))
+    if filename.is_absolute() or ".." in filename.parts:
         raise ConfigError(
             f"`filename` must stay in the folder of the checkpoints, but is {given['filename']!r} instead",
             where=f"{SETTING}.filename",
@@ -178,19 +180,12 @@ def checkpoint_callback(train_config: Mapping[str, Any], saved_models: Path) -> 
         return RunCheckpoint(saved_models, monitor_is_default=is_default, **arguments)
 
 
-def _stays_inside(filename: str) -> bool:
-    return bool(filename) and not Path(filename).is_absolute() and ".." not in Path(filename).parts
-
-
 def _interval(value: Any) -> timedelta:
-    if isinstance(value, Mapping):  # {minutes: 30}
-        try:
-            return timedelta(**value)
-        except TypeError as error:
-            raise ConfigError(str(error), where=f"{SETTING}.train_time_interval") from error
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=value)
-    raise ConfigError(
-        f"`train_time_interval` must be seconds or {{minutes: …}}, but is {value!r} instead",
-        where=f"{SETTING}.train_time_interval",
-    )
+    """Of a number of seconds, or of timedelta's arguments, such as ``{minutes: 30}``."""
+    try:
+        return timedelta(**value) if isinstance(value, Mapping) else timedelta(seconds=value)
+    except TypeError as error:
+        raise ConfigError(
+            f"`train_time_interval` must be seconds or {{minutes: …}}, but is {value!r} instead",
+            where=f"{SETTING}.train_time_interval",
+        ) from error

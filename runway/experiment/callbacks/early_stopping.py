@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning
 from lightning.pytorch.callbacks import EarlyStopping
 
 from runway.experiment.callbacks.checkpointing import RunCheckpoint
 from runway.experiment.callbacks.monitor import check_validation, unknown_metric, validation_was_due
-from runway.experiment.trainer import check_arguments, refusals
+from runway.experiment.trainer import refusals
+
+if TYPE_CHECKING:
+    import lightning
 
 SETTING = "train.early_stopping_callback_paras"
 
@@ -49,7 +51,6 @@ def early_stopping_callbacks(train_config: Mapping[str, Any], checkpoint: RunChe
     patience = train_config.get("early_stop_patience")
     if not given and (not patience or patience < 0):
         return []
-    check_arguments(given, EarlyStopping, SETTING)
     if "monitor" in given and given["monitor"] is None:  # nothing to watch, as for the checkpoints
         return []
     watched = checkpoint.monitor or "val_loss"

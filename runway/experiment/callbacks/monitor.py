@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import lightning
+from typing import TYPE_CHECKING, Any
 
 from runway.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    import lightning
 
 
 def check_validation(trainer: lightning.Trainer, monitor: str, where: str) -> None:

@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning
 from lightning.pytorch.callbacks import Checkpoint
 
 from runway.experiment.callbacks.checkpointing import RunCheckpoint
 from runway.log import warning
+
+if TYPE_CHECKING:
+    import lightning
 
 
 class Stopped(Exception):
