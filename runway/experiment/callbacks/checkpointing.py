@@ -166,8 +166,8 @@ def checkpoint_callback(train_config: Mapping[str, Any], saved_models: Path) -> 
             where=f"{SETTING}.dirpath",
             hint="set meta.EXPERIMENT_FOLDER",
         )
-    filename = Path(str(given.get("filename") or "default"))
-    if filename.is_absolute() or ".." in filename.parts:
+    filename = Path(str(given.get("filename", "the default")))
+    if not filename.parts or filename.is_absolute() or ".." in filename.parts:
         raise ConfigError(
             f"`filename` must stay in the folder of the checkpoints, but is {given['filename']!r} instead",
             where=f"{SETTING}.filename",
