@@ -101,6 +101,13 @@ class ExperimentError(RunwayError):
     title = "Experiment error"
 
 
+class Interrupted(RunwayError):
+    """Training was stopped from outside; the hint says how to resume it."""
+
+    title = "Interrupted"
+    exit_code = 130
+
+
 class RunFailed(RunwayError):
     """Nodes failed; ``failures`` holds the error of each, in the order in which they failed."""
 

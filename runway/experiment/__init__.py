@@ -1,6 +1,6 @@
 """Experiments: run folders, provenance, loggers, training, testing and evaluation of one config.
 
-The names load on first use: preparing data should not pay for lightning.
+The names load on first use: finding a run should not pay for the pipeline.
 """
 
 from __future__ import annotations
@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "RunwayExperiment": "runway.experiment.experiment",
-    "TrainResult": "runway.experiment.results",
-    "TestResult": "runway.experiment.results",
-    "EvalResult": "runway.experiment.results",
+    "Result": "runway.experiment.results",
     "ExperimentFolder": "runway.experiment.folders.run_folder",
     "RunFolder": "runway.experiment.folders.run_folder",
-    "Interrupted": "runway.experiment.callbacks.interruption",
+    "Interrupted": "runway.errors",
 }
 __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
-    from runway.experiment.callbacks.interruption import Interrupted
+    from runway.errors import Interrupted
     from runway.experiment.experiment import RunwayExperiment
     from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder
-    from runway.experiment.results import EvalResult, TestResult, TrainResult
+    from runway.experiment.results import Result
 
 
 def __getattr__(name: str) -> Any:

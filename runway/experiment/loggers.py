@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from runway.errors import ConfigError, did_you_mean
-from runway.experiment.folders.run_folder import read_json, write_json
+from runway.experiment.folders import file_names
+from runway.experiment.folders.run_folder import RunFolder, read_json, write_json
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
-WANDB_FILE = "wandb.json"
+    from runway.config import Config
 
 
 @dataclass(frozen=True)
-class LoggerPlace:
-    """What a logger needs to know about the run that it logs.
+class Logged:
+    """What a logger needs to know about the training or test that it logs.
 
     Args:
-        run: the version's folder, which keeps the wandb run id for all its stages.
+        run: the version, which keeps the wandb run id for all its stages.
         folder: the stage's folder: ``train`` or ``test/<suffix>``.
-        meta: the config's ``meta`` section.
+        config: the whole config.
         project: relative paths in the config start here.
-        config: the whole config, for loggers that show it.
-        tags: the run's tags.
         from_step: the step that a resumed training goes on from.
     """
 
-    run: Path
+    run: RunFolder
     folder: Path
-    meta: Mapping[str, Any]
+    config: Config
     project: Path
-    config: Mapping[str, Any] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
     from_step: int | None = None
 
     @property
     def logs(self) -> Path:
         """Where loggers write."""
-        return self.folder / "logs"
+        return self.folder / file_names.LOGS
 
 
-def build_loggers(names: Iterable[str], place: LoggerPlace) -> list[Logger]:
+def build_loggers(names: Iterable[str], logged: Logged) -> list[Logger]:
     """The loggers with these names, each once.
 
     Raises:
         ConfigError: there is no such logger.
     """
-    names = check_loggers(names)
-    return [LOGGERS[name](place) for name in names]
+    return [LOGGERS[name](logged) for name in check_loggers(names)]
 
 
 def check_loggers(names: Iterable[str] | str | None) -> list[str]:
@@ -72,77 +69,70 @@ def check_loggers(names: Iterable[str] | str | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _csv(place: LoggerPlace) -> Logger:
+def _csv(logged: Logged) -> Logger:
     from lightning.pytorch.loggers import CSVLogger
 
     name, resumed = "csv", 0
-    while (place.logs / name).exists() and place.from_step is not None:  # Lightning would delete what is there
+    while (logged.logs / name).exists() and logged.from_step is not None:  # Lightning would delete what is there
         resumed += 1
         name = f"csv_resumed{resumed}"
-    return CSVLogger(save_dir=place.logs, name="", version=name)
+    return CSVLogger(save_dir=logged.logs, name="", version=name)
 
 
-def _tensorboard(place: LoggerPlace) -> Logger:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "the logger 'tensorboard' needs the package tensorboard",
-            where="meta.logger_enable",
-            hint="pip install tensorboard",
-        ) from error
+def _tensorboard(logged: Logged) -> Logger:
+    _needs("tensorboard")
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    purge: dict[str, Any] = {} if place.from_step is None else {"purge_step": place.from_step}
-    return TensorBoardLogger(save_dir=place.logs, name="", version="tensorboard", **purge)
+    purge: dict[str, Any] = {} if logged.from_step is None else {"purge_step": logged.from_step}
+    return TensorBoardLogger(save_dir=logged.logs, name="", version="tensorboard", **purge)
 
 
-def _metrics_history(place: LoggerPlace) -> Logger:
+def _metrics_history(logged: Logged) -> Logger:
     from runway.experiment.metrics_history import MetricsHistory
 
-    return MetricsHistory(place.folder / "metrics_history.json", after_step=place.from_step)
+    return MetricsHistory(logged.folder / file_names.METRICS_HISTORY, after_step=logged.from_step)
 
 
-def _wandb(place: LoggerPlace) -> Logger:
-    try:
-        import wandb
-    except ImportError as error:
-        raise ConfigError(
-            "the logger 'wandb' needs the package wandb", where="meta.logger_enable", hint="pip install wandb"
-        ) from error
+def _wandb(logged: Logged) -> Logger:
+    _needs("wandb")
+    import wandb
     from lightning.pytorch.loggers import WandbLogger
 
-    settings = {key: value for key, value in (place.meta.get("WANDB") or {}).items() if value not in (None, "")}
-    folder = place.project / Path(settings.pop("CACHE_DIR", None) or place.logs).expanduser()
+    given = (logged.config.get("meta") or {}).get("WANDB") or {}
+    settings = {key: value for key, value in given.items() if value not in (None, "")}
+    folder = logged.project / Path(settings.pop("CACHE_DIR", None) or logged.logs).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    settings["tags"] = list(dict.fromkeys([*settings.get("tags", ()), *place.tags])) or None
-    known = read_json(place.run / WANDB_FILE, {})
+    settings["tags"] = list(dict.fromkeys([*settings.get("tags", ()), *logged.run.tags])) or None
+    file = logged.run.path / file_names.WANDB
+    known = read_json(file, {})
     run_id = known.get("id") or uuid.uuid4().hex[:8]
     project = settings.pop("project", None) or known.get("project") or "runway"
     mode = wandb_mode()
     # Offline wandb keeps no earlier runs to resume: it writes another folder under the same id, and sync joins them.
     resume = "allow" if mode == "online" else None
     logger = WandbLogger(
-        name=place.run.name,
+        name=logged.run.path.name,
         save_dir=folder,
         id=run_id,
         project=project,
         mode=mode,
         resume=resume,
-        config=plain_config(place.config),
+        config=logged.config.to_dict(),
         settings=wandb.Settings(silent=True, console="off"),
         **settings,
     )
     logger._wandb_init.pop("anonymous", None)  # wandb warns of a setting that Lightning always passes
-    write_json(
-        place.run / WANDB_FILE, {"id": run_id, "project": project, "entity": settings.get("entity"), "mode": mode}
-    )
+    write_json(file, {"id": run_id, "project": project, "entity": settings.get("entity"), "mode": mode})
     return logger
 
 
-def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config as plain dicts and lists."""
-    return config.to_dict() if hasattr(config, "to_dict") else dict(config)
+def _needs(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise ConfigError(
+            f"the logger {package!r} needs the package {package}",
+            where="meta.logger_enable",
+            hint=f"pip install {package}",
+        )
 
 
 def wandb_mode() -> str:
@@ -151,18 +141,10 @@ def wandb_mode() -> str:
     if chosen:
         return {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
     server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
-    return "online" if _has_key(server) and _answers(server) else "offline"
+    from requests.utils import get_netrc_auth  # where wandb looks, too
 
-
-def _has_key(server: str) -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    import netrc
-
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(urlsplit(server).hostname or "") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+    has_key = os.environ.get("WANDB_API_KEY") or get_netrc_auth(server)
+    return "online" if has_key and _answers(server) else "offline"
 
 
 def _answers(server: str) -> bool:
@@ -181,7 +163,7 @@ def finish_loggers() -> None:
         wandb.finish()
 
 
-LOGGERS: dict[str, Callable[[LoggerPlace], Logger]] = {
+LOGGERS: dict[str, Callable[[Logged], Logger]] = {
     "csv": _csv,
     "tensorboard": _tensorboard,
     "wandb": _wandb,

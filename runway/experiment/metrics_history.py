@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
 
 from runway.experiment.folders.run_folder import read_json, write_json
+from runway.ranks import rank
 
 SECONDS_BETWEEN_WRITES = 5.0
 
@@ -24,6 +24,9 @@ class MetricsHistory(Logger):
         after_step: entries beyond this step are dropped first: a resumed run logs those steps again.
     """
 
+    name = "metrics_history"  # in ``meta.logger_enable``
+    version = ""  # the run folder counts versions
+
     def __init__(self, path: Path, *, after_step: int | None = None) -> None:
         super().__init__()
         self.path = path
@@ -34,25 +37,13 @@ class MetricsHistory(Logger):
         self._last_write = 0.0
 
     @property
-    def name(self) -> str:
-        """Its name in ``meta.logger_enable``."""
-        return "metrics_history"
-
-    @property
-    def version(self) -> str:
-        """The run folder counts versions."""
-        return ""
-
-    @property
     def save_dir(self) -> str:
         """Where the file stands."""
         return str(self.path.parent)
 
-    @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """The run's config.json has them."""
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add the metrics of one step; those logged for the same step and epoch share an entry."""
         values = {name: _number(value) for name, value in metrics.items() if name != "epoch"}
@@ -63,20 +54,19 @@ class MetricsHistory(Logger):
         else:
             self.entries.append(entry)
 
-    @rank_zero_only
     def save(self) -> None:
         """Write the file, at most once in a few seconds: Lightning asks after every logged step."""
         if time.monotonic() - self._last_write >= SECONDS_BETWEEN_WRITES:
             self._write()
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what is left."""
         self._write()
 
     def _write(self) -> None:
         self._last_write = time.monotonic()
-        write_json(self.path, self.entries)
+        if rank() == 0:
+            write_json(self.path, self.entries)
 
 
 def _number(value: Any) -> float | int | str | None:

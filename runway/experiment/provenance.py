@@ -6,17 +6,17 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from runway.disk import replace_text
+from runway.errors import Interrupted
+from runway.experiment.folders.file_names import GIT_DIFF, PROVENANCE
 from runway.experiment.folders.run_folder import read_json, write_json
 from runway.ranks import rank
 
-FILE = "provenance.json"
-DIFF_FILE = "git_diff.patch"
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
 _LARGEST_DIFF = 20_000_000  # characters; data that was added to a repository by mistake should not be copied here
 
@@ -30,7 +30,7 @@ class Provenance:
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        self.path = folder / FILE
+        self.path = folder / PROVENANCE
         self.facts: dict[str, Any] = dict(facts)
 
     def update(self, **facts: Any) -> None:
@@ -39,14 +39,29 @@ class Provenance:
         if rank() == 0:
             write_json(self.path, self.facts)
 
-    def begin(self, project: Path, *, resumed_from: str | None = None) -> None:
-        """Collect what the surroundings say and write the file with status ``running``."""
-        if rank() != 0:
-            return
+    @contextmanager
+    def recording(self, project: Path, *, resumed_from: str | None = None) -> Iterator[None]:
+        """Write what the surroundings say, then how the block ends: finished, interrupted or failed, with the error.
+
+        Args:
+            project: the git repository that it stands in is described.
+            resumed_from: the checkpoint that a training goes on from; the record of what it goes on is kept.
+        """
+        if rank() == 0:
+            self._begin(project, resumed_from)
+        try:
+            yield
+        except BaseException as error:
+            status = INTERRUPTED if isinstance(error, Interrupted | KeyboardInterrupt) else FAILED
+            self.update(status=status, ended=timestamp(), error=f"{type(error).__name__}: {error}")
+            raise
+        self.update(status=FINISHED, ended=timestamp())
+
+    def _begin(self, project: Path, resumed_from: str | None) -> None:
         earlier = read_json(self.path, {}) if resumed_from else {}
         git, diff = describe_git(project)
         if diff:
-            replace_text(self.path.parent / DIFF_FILE, diff)
+            replace_text(self.path.parent / GIT_DIFF, diff)
         self.facts = {
             "status": RUNNING,
             "started": timestamp(),
@@ -62,17 +77,6 @@ class Provenance:
             before = [*earlier.pop("earlier_runs", []), _short(earlier)] if earlier else []
             self.facts |= {"resumed_from": resumed_from, "earlier_runs": before}
         self.update()
-
-    @contextmanager
-    def recording(self, interruptions: tuple[type[BaseException], ...] = (KeyboardInterrupt,)) -> Iterator[None]:
-        """Note how the block ends: finished, interrupted or failed, with the error."""
-        try:
-            yield
-        except BaseException as error:
-            status = INTERRUPTED if isinstance(error, interruptions) else FAILED
-            self.update(status=status, ended=timestamp(), error=f"{type(error).__name__}: {error}")
-            raise
-        self.update(status=FINISHED, ended=timestamp())
 
 
 def _short(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,9 +95,8 @@ def installed_packages() -> dict[str, str]:
 
     found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found.setdefault(name, distribution.version)
+        if distribution.name:
+            found.setdefault(distribution.name, distribution.version)
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
@@ -114,7 +117,7 @@ def describe_git(project: Path) -> tuple[dict[str, Any] | None, str]:
         "commit": commit.strip(),
         "branch": (_git(project, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
         "changed": bool(diff),
-        "diff": DIFF_FILE if diff else None,
+        "diff": GIT_DIFF if diff else None,
         "untracked": untracked[:200],
     }
     return facts, diff
@@ -134,8 +137,3 @@ def _git(project: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
-
-
-def data_keys(pipeline: Any, names: Sequence[str] | None) -> dict[str, str]:
-    """The keys of the data that the run uses: they name its content, code and arguments."""
-    return {name: str(key) for name, key in pipeline.keys(names).items()}

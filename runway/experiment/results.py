@@ -8,35 +8,17 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class TrainResult:
-    """Where a training stands and how it ended.
+class Result:
+    """Where a training, a test or an evaluation stands, and what it found.
 
     Args:
-        path: the run's ``train`` folder.
-        metrics: the last value of every logged metric.
-        checkpoint: the best checkpoint; None where none was saved.
-    """
-
-    path: Path
-    metrics: dict[str, float] = field(default_factory=dict)
-    checkpoint: Path | None = None
-
-
-@dataclass(frozen=True)
-class TestResult:
-    """What a test found.
-
-    Args:
-        path: the ``test/<suffix>`` folder.
-        metrics: what the test and the evaluation pipeline computed.
-        checkpoint: the checkpoint that was tested.
+        path: the run's ``train`` or ``test/<suffix>`` folder.
+        metrics: of a training, the last value of every logged metric; else what the test and the evaluation
+            pipeline computed.
+        checkpoint: of a training, the best checkpoint, None where none was saved; of a test, the one that was
+            tested; of an evaluation, None.
     """
 
     path: Path
     metrics: dict[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
-
-
-@dataclass(frozen=True)
-class EvalResult(TestResult):
-    """What an evaluation of a saved recorder found; ``checkpoint`` is None."""

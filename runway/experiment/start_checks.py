@@ -15,6 +15,7 @@ from runway.config.signatures import accepted_settings, wrong_values
 from runway.errors import ConfigError, ExperimentError, raise_collected
 from runway.executors.base_executor import BaseExecutor
 from runway.executors.optimizers import check_optimizer_config
+from runway.experiment.folders.file_names import CONFIG
 from runway.experiment.folders.run_folder import RunFolder, as_json, read_json
 from runway.log import warning
 
@@ -74,7 +75,7 @@ def check_settings(cls: type[lightning.LightningModule], init_kwargs: Mapping[st
 def warn_of_changes(run: RunFolder, config: Mapping[str, Any]) -> None:
     """Tell which settings differ from those that the version was trained with so far."""
     try:
-        before = read_json(run.train / "config.json")
+        before = read_json(run.train / CONFIG)
     except ExperimentError as error:  # the checkpoint is what counts
         warning(str(error))
         return

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import lightning
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import ConfigError
+from runway.executors.precision import best_precision
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 # What the experiment itself sets.
 _OWNED = {
@@ -39,79 +44,75 @@ _NOISE = (
 )
 
 
-def accepted_arguments(cls: type) -> list[str]:
-    """The names of the keyword arguments of a class of Lightning's."""
-    return [name for name in inspect.signature(cls).parameters]
+# How Lightning says that an accelerator is not there, or not known.
+_NO_ACCELERATOR = ("no supported gpu backend", "can not run on your system", "invalid accelerator name")
 
 
-def check_arguments(given: Mapping[str, Any], accepted: Collection[str], where: str) -> None:
-    """Raise a ConfigError for the first argument that is not accepted."""
-    for name in given:
-        if name not in accepted:
-            raise ConfigError(f"unknown key {name!r}", where=f"{where}.{name}", hint=did_you_mean(name, accepted))
+@contextmanager
+def refusals(where: str, accelerator: Any = None) -> Iterator[None]:
+    """While something of Lightning's is built: what it refuses becomes an error that names the config.
+
+    Args:
+        where: the config path of its arguments.
+        accelerator: the one that is asked for.
+
+    Raises:
+        ConfigError: Lightning refuses an argument, or this machine does not have the accelerator.
+    """
+    try:
+        yield
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        text = " ".join(str(error).split())
+        if accelerator not in (None, "auto", "cpu") and any(sign in text.lower() for sign in _NO_ACCELERATOR):
+            raise ConfigError(
+                f"this machine has no accelerator {accelerator!r}",
+                where=f"{where}.accelerator",
+                hint=f"{where}.accelerator=auto takes what there is",
+            ) from error
+        raise ConfigError(text, where=where) from error
 
 
-def build_trainer(given: Mapping[str, Any] | None, where: str, **owned: Any) -> lightning.Trainer:
+def build_trainer(
+    given: Mapping[str, Any],
+    where: str,
+    *,
+    callbacks: Sequence[lightning.Callback] = (),
+    logger: Sequence[Logger] = (),
+    root: Path | None = None,
+) -> lightning.Trainer:
     """A Trainer with the arguments of the config and those of the experiment.
+
+    Built with the first two arguments only, before anything is run or written, it says whether this machine can.
 
     Args:
         given: the config's ``trainer_paras``, any argument of Lightning's Trainer; ``precision: 'auto'`` takes
             the best that the hardware has.
         where: the config path of ``given``, for errors.
-        **owned: what the experiment sets: ``callbacks``, ``logger``, ``default_root_dir`` and defaults.
+        callbacks: what the experiment adds.
+        logger: the loggers of the run.
+        root: the folder of the run.
 
     Raises:
         ConfigError: an argument that does not exist, or a value that Lightning refuses on this machine.
     """
-    arguments = dict(given or {})
-    check_arguments(arguments, accepted_arguments(lightning.Trainer), where)
+    arguments = dict(given)
     for name in arguments:
         if name in _OWNED:
             raise ConfigError(f"{name!r} is not for the config", where=f"{where}.{name}", hint=_OWNED[name])
     arguments.pop("enable_progress_bar", None)  # the experiment has looked at it
     if arguments.get("precision") == "auto":
-        from runway.executors.precision import best_precision
-
         arguments["precision"] = best_precision(str(arguments.get("accelerator", "auto")))
     if arguments.get("enable_checkpointing") is False or arguments.get("fast_dev_run"):
-        owned["callbacks"] = [
-            callback
-            for callback in owned.get("callbacks", [])
-            if not isinstance(callback, lightning.pytorch.callbacks.Checkpoint)
-        ]
-    try:
+        callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+    owned: dict[str, Any] = {
+        "callbacks": list(callbacks),
+        "logger": list(logger),
+        "default_root_dir": root,
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+        "enable_model_summary": False,  # runway writes its own
+    }
+    with refusals(where, arguments.get("accelerator")):
         return lightning.Trainer(**(owned | arguments))
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise _refused(error, arguments, where) from error
-
-
-def check_trainer(given: Mapping[str, Any] | None, where: str) -> None:
-    """Find out whether a Trainer can be built on this machine, before anything is run or written.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    build_trainer(given, where, logger=False, callbacks=[], **QUIET)
-
-
-QUIET: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False}
-"""What runway shows in its own way."""
-
-
-# How Lightning says that an accelerator is not there, or not known.
-_NO_ACCELERATOR = ("no supported gpu backend", "can not run on your system", "invalid accelerator name")
-
-
-def _refused(error: Exception, arguments: Mapping[str, Any], where: str) -> ConfigError:
-    text = " ".join(str(error).split())
-    accelerator = arguments.get("accelerator")
-    if accelerator not in (None, "auto", "cpu") and any(sign in text.lower() for sign in _NO_ACCELERATOR):
-        return ConfigError(
-            f"this machine has no accelerator {accelerator!r}",
-            where=f"{where}.accelerator",
-            hint=f"{where}.accelerator=auto takes what there is",
-        )
-    return ConfigError(text, where=where)
 
 
 @contextmanager

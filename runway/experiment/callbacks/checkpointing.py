@@ -1,23 +1,26 @@
-"""The callbacks that every training has: checkpoints and early stopping."""
+"""When a checkpoint is saved, and which is the best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 
-from runway.errors import ConfigError, did_you_mean
-from runway.experiment.folders.checkpoints import INDEX_FILE, LAST
+from runway.errors import ConfigError
+from runway.experiment.callbacks.monitor import check_validation, unknown_metric, validation_was_due
+from runway.experiment.folders.file_names import CHECKPOINT_INDEX, LAST_CHECKPOINT
 from runway.experiment.folders.run_folder import write_json
-from runway.experiment.trainer import accepted_arguments, check_arguments
+from runway.experiment.trainer import refusals
 from runway.log import info
+from runway.ranks import rank
 
-CHECKPOINT_PLACE = "train.model_checkpoint_callback_paras"
-STOPPING_PLACE = "train.early_stopping_callback_paras"
+if TYPE_CHECKING:
+    import lightning
+
+SETTING = "train.model_checkpoint_callback_paras"
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
@@ -37,7 +40,7 @@ class RunCheckpoint(ModelCheckpoint):
     def __init__(self, dirpath: Path, *, monitor_is_default: bool = False, **arguments: Any) -> None:
         super().__init__(dirpath=str(dirpath), **arguments)
         self.monitor_is_default = monitor_is_default
-        self._place_of_last: tuple[int, bool] | None = None  # step, and whether its epoch was over
+        self._last_saved_at: tuple[int, bool] | None = None  # step, and whether its epoch was over
         self._index: dict[str, Any] | None = None
 
     @property
@@ -49,12 +52,12 @@ class RunCheckpoint(ModelCheckpoint):
         """Find out now whether there will be something to choose by."""
         super().on_train_start(trainer, pl_module)
         if self.monitor and self.save_top_k and not self.monitor_is_default:
-            _check_validation(trainer, self.monitor, f"{CHECKPOINT_PLACE}.monitor")
+            check_validation(trainer, self.monitor, f"{SETTING}.monitor")
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Save where ``every_n_train_steps`` or ``train_time_interval`` say so."""
         super().on_train_batch_end(trainer, *args)
-        self._write_index(trainer)
+        self._write_index()
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save after a validation inside an epoch; after one at its end, the end of the epoch saves."""
@@ -76,7 +79,7 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Whatever was the reason to stop, ``last.ckpt`` is where training stopped."""
         super().on_train_end(trainer, pl_module)
-        if self._place_of_last is None or self._place_of_last[0] != trainer.global_step:
+        if self._last_saved_at is None or self._last_saved_at[0] != trainer.global_step:
             self.save_last_now(trainer)
 
     def save_last_now(
@@ -85,23 +88,28 @@ class RunCheckpoint(ModelCheckpoint):
         """Write ``last.ckpt`` unless it is there for this place, or the config said ``save_last: false``."""
         if whatever_the_config:
             self.save_last = True
-        if self.save_last is True and self._place_of_last != (trainer.global_step, epoch_is_over):
+        if self.save_last is True and self._last_saved_at != (trainer.global_step, epoch_is_over):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
-            self._place_of_last = (trainer.global_step, epoch_is_over)
-        self._write_index(trainer)
+            self._last_saved_at = (trainer.global_step, epoch_is_over)
+        self._write_index()
 
     def _save_last_checkpoint(self, trainer: lightning.Trainer, monitor_candidates: dict) -> None:
         if self.save_last is True:
-            self.last_model_path = str(Path(str(self.dirpath)) / LAST)  # overwrite it, also after a resume
-            self._place_of_last = (trainer.global_step, False)
+            self.last_model_path = str(Path(str(self.dirpath)) / LAST_CHECKPOINT)  # overwrite it, also after a resume
+            self._last_saved_at = (trainer.global_step, False)
         super()._save_last_checkpoint(trainer, monitor_candidates)
 
     def _check_monitor(self, trainer: lightning.Trainer) -> None:
-        if not self.monitor or not self.save_top_k or self.monitor in trainer.callback_metrics or not _was_due(trainer):
+        if (
+            not self.monitor
+            or not self.save_top_k
+            or self.monitor in trainer.callback_metrics
+            or not validation_was_due(trainer)
+        ):
             return
         if not self.monitor_is_default:
             self.save_last_now(trainer, whatever_the_config=True)  # what was trained must not be lost
-            raise _unknown_metric(self.monitor, trainer.callback_metrics, f"{CHECKPOINT_PLACE}.monitor")
+            raise unknown_metric(self.monitor, trainer.callback_metrics, f"{SETTING}.monitor")
         info(f"{self.monitor!r} is not logged and no other metric is monitored: the best checkpoint is the last")
         self.monitor, self.save_top_k = None, 0
 
@@ -127,8 +135,8 @@ class RunCheckpoint(ModelCheckpoint):
         state["best_k_models"] = {absolute(path): score for path, score in state_dict["best_k_models"].items()}
         super().load_state_dict(state)
 
-    def _write_index(self, trainer: lightning.Trainer) -> None:
-        if not trainer.is_global_zero:
+    def _write_index(self) -> None:
+        if rank() != 0:
             return
         score = self.best_model_score
         index = {
@@ -140,78 +148,7 @@ class RunCheckpoint(ModelCheckpoint):
         }
         if index != self._index and (index["best_model_path"] or self._index):
             self._index = index
-            write_json(Path(str(self.dirpath)) / INDEX_FILE, index)
-
-
-class FirstStep(lightning.Callback):
-    """Calls a function once the training has made its first optimiser step.
-
-    Args:
-        function: what to call; it may be called again.
-    """
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self.function: Callable[[], None] | None = function
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Call it, where this is the first step."""
-        if self.function is not None and trainer.global_step:
-            self.function()
-            self.function = None
-
-
-class RunEarlyStopping(EarlyStopping):
-    """Lightning's EarlyStopping, with a friendly word about a metric that is not logged."""
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Find out now whether there will be something to stop by."""
-        super().on_train_start(trainer, pl_module)
-        if self.strict:
-            _check_validation(trainer, self.monitor, f"{STOPPING_PLACE}.monitor")
-
-    def _run_early_stopping_check(self, trainer: lightning.Trainer) -> None:
-        if self.monitor in trainer.callback_metrics:
-            super()._run_early_stopping_check(trainer)
-        elif self.strict and _was_due(trainer):
-            if isinstance(trainer.checkpoint_callback, RunCheckpoint):
-                trainer.checkpoint_callback.save_last_now(trainer, whatever_the_config=True)
-            raise _unknown_metric(self.monitor, trainer.callback_metrics, f"{STOPPING_PLACE}.monitor")
-
-
-def _was_due(trainer: lightning.Trainer) -> bool:
-    """Whether a validation has been: ``max_steps``, or a resume, can end an epoch without one."""
-    validation = trainer.fit_loop.epoch_loop.val_loop
-    return validation._has_run or not sum(validation._max_batches)
-
-
-def _check_validation(trainer: lightning.Trainer, monitor: str, where: str) -> None:
-    """Raise before the first step, where a metric of the validation is watched and there will be no validation."""
-    if monitor.startswith("val") and not sum(trainer.fit_loop.epoch_loop.val_loop._max_batches):
-        raise ConfigError(
-            f"the metric {monitor!r} will never be logged, because there is nothing to validate on",
-            where=where,
-            hint="give the data a validation split (`dataset.split` in a config of runway/translation.libsonnet), or "
-            "set `monitor` to null (and early stopping's, if there is one)",
-        )
-
-
-def _unknown_metric(name: str, logged: Mapping[str, Any], where: str) -> ConfigError:
-    hint = did_you_mean(name, logged)
-    if not hint.startswith("did you mean"):  # 'acc' for 'accuracy' is too short for difflib
-        parts = [known for known in sorted(logged) if _contains(known, name) or _contains(name, known)]
-        if parts:
-            hint = "did you mean " + " or ".join(map(repr, parts[:3])) + "?"
-        elif logged:
-            hint = f"logged are: {', '.join(sorted(logged))}"
-        else:
-            hint = "nothing is logged: a step does so with `self.log(name, value)`"
-    return ConfigError(f"the metric {name!r} is not logged", where=where, hint=hint)
-
-
-def _contains(whole: str, part: str) -> bool:
-    return part.lower() in whole.lower()
+            write_json(Path(str(self.dirpath)) / CHECKPOINT_INDEX, index)
 
 
 def checkpoint_callback(train_config: Mapping[str, Any], saved_models: Path) -> RunCheckpoint:
@@ -223,80 +160,32 @@ def checkpoint_callback(train_config: Mapping[str, Any], saved_models: Path) -> 
         ConfigError: an argument that ModelCheckpoint does not have, or that it refuses.
     """
     given = dict(train_config.get("model_checkpoint_callback_paras") or {})
-    check_arguments(given, accepted_arguments(ModelCheckpoint), CHECKPOINT_PLACE)
     if "dirpath" in given:
         raise ConfigError(
             "`dirpath` is not for the config: checkpoints stand in the run's own folder",
-            where=f"{CHECKPOINT_PLACE}.dirpath",
+            where=f"{SETTING}.dirpath",
             hint="set meta.EXPERIMENT_FOLDER",
         )
-    if given.get("filename") is not None and not _stays_inside(str(given["filename"])):
+    filename = Path(str(given.get("filename", "the default")))
+    if not filename.parts or filename.is_absolute() or ".." in filename.parts:
         raise ConfigError(
             f"`filename` must stay in the folder of the checkpoints, but is {given['filename']!r} instead",
-            where=f"{CHECKPOINT_PLACE}.filename",
+            where=f"{SETTING}.filename",
         )
     if given.get("train_time_interval") is not None:
         given["train_time_interval"] = _interval(given["train_time_interval"])
     is_default = "monitor" not in given and given.get("save_top_k", 1) != 0
     arguments = {"save_last": True, **({"monitor": "val_loss"} if is_default else {}), **given}
-    try:
+    with refusals(SETTING):
         return RunCheckpoint(saved_models, monitor_is_default=is_default, **arguments)
-    except (TypeError, ValueError) as error:  # Lightning's MisconfigurationException is neither on every version
-        raise ConfigError(str(error), where=CHECKPOINT_PLACE) from error
-    except Exception as error:
-        if type(error).__name__ != "MisconfigurationException":
-            raise
-        raise ConfigError(" ".join(str(error).split()), where=CHECKPOINT_PLACE) from error
-
-
-def _stays_inside(filename: str) -> bool:
-    return bool(filename) and not Path(filename).is_absolute() and ".." not in Path(filename).parts
 
 
 def _interval(value: Any) -> timedelta:
-    if isinstance(value, Mapping):  # {minutes: 30}
-        try:
-            return timedelta(**value)
-        except TypeError as error:
-            raise ConfigError(str(error), where=f"{CHECKPOINT_PLACE}.train_time_interval") from error
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=value)
-    raise ConfigError(
-        f"`train_time_interval` must be seconds or {{minutes: …}}, but is {value!r} instead",
-        where=f"{CHECKPOINT_PLACE}.train_time_interval",
-    )
-
-
-def early_stopping_callback(
-    train_config: Mapping[str, Any], checkpoint: ModelCheckpoint | None
-) -> EarlyStopping | None:
-    """The early stopping that the config asks for, or None.
-
-    It watches what the checkpoint callback watches, where ``monitor`` is not given.
-
-    Args:
-        train_config: the config's ``train`` section: ``early_stopping_callback_paras``, ``early_stop_patience``.
-        checkpoint: the run's checkpoint callback.
-
-    Raises:
-        ConfigError: an argument that EarlyStopping does not have, or that it refuses.
-    """
-    given = dict(train_config.get("early_stopping_callback_paras") or {})
-    patience = train_config.get("early_stop_patience")
-    if not given and (not patience or patience < 0):
-        return None
-    check_arguments(given, accepted_arguments(EarlyStopping), STOPPING_PLACE)
-    if "monitor" in given and given["monitor"] is None:  # nothing to watch, as for the checkpoints
-        return None
-    watched = checkpoint.monitor if checkpoint and checkpoint.monitor else "val_loss"
-    arguments: dict[str, Any] = {"monitor": watched}
-    if checkpoint and given.get("monitor", watched) == checkpoint.monitor:
-        arguments["mode"] = checkpoint.mode
-    if patience is not None and patience >= 0:
-        arguments["patience"] = patience
+    """Of a number of seconds, or of timedelta's arguments, such as ``{minutes: 30}``."""
     try:
-        return RunEarlyStopping(**(arguments | given))
-    except Exception as error:
-        if not isinstance(error, TypeError | ValueError) and type(error).__name__ != "MisconfigurationException":
-            raise
-        raise ConfigError(" ".join(str(error).split()), where=STOPPING_PLACE) from error
+        return timedelta(**value) if isinstance(value, Mapping) else timedelta(seconds=value)
+    except TypeError as error:
+        raise ConfigError(
+            f"`train_time_interval` must be seconds or {{minutes: …}}, but is {value!r} instead",
+            where=f"{SETTING}.train_time_interval",
+        ) from error

@@ -9,30 +9,26 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.callbacks import RichProgressBar
 
 from runway.log import human_seconds, info
+from runway.ranks import rank
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def progress_callbacks(trainer_paras: Mapping[str, Any]) -> list[lightning.Callback]:
-    """The bar or the lines; nothing where ``enable_progress_bar`` is false."""
+def progress_callbacks(trainer_paras: Mapping[str, Any], *, lines: bool = True) -> list[lightning.Callback]:
+    """The bar or the lines; nothing where ``enable_progress_bar`` is false.
+
+    Args:
+        trainer_paras: Trainer's arguments in the config.
+        lines: false for a test: off a terminal it is quiet until its table.
+    """
     if trainer_paras.get("enable_progress_bar") is False:
         return []
-    if sys.stdout.isatty():
-        from lightning.pytorch.callbacks import RichProgressBar
-
-        return [RichProgressBar(leave=True), ProgressLines(seconds=None)]
-    return [ProgressLines()]
-
-
-def test_progress_callbacks(trainer_paras: Mapping[str, Any]) -> list[lightning.Callback]:
-    """A bar on a terminal; elsewhere a test is quiet until its table."""
-    if trainer_paras.get("enable_progress_bar") is False or not sys.stdout.isatty():
-        return []
-    from lightning.pytorch.callbacks import RichProgressBar
-
-    return [RichProgressBar(leave=True)]
+    on_terminal = sys.stdout.isatty()
+    bar: list[lightning.Callback] = [RichProgressBar(leave=True)] if on_terminal else []
+    return [*bar, ProgressLines(seconds=None if on_terminal else SECONDS_BETWEEN_LINES)] if lines else bar
 
 
 class ProgressLines(lightning.Callback):
@@ -42,7 +38,7 @@ class ProgressLines(lightning.Callback):
         seconds: the time between two lines of training; None for validations only.
     """
 
-    def __init__(self, seconds: float | None = SECONDS_BETWEEN_LINES) -> None:
+    def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self._since = 0.0
         self._steps_since = 0
@@ -57,7 +53,7 @@ class ProgressLines(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """A line, when it is time."""
-        if self.seconds is None or not trainer.is_global_zero:
+        if self.seconds is None or rank() != 0:
             return
         now = time.monotonic()
         if not self._since:  # resumed inside an epoch, which has no on_train_epoch_start
@@ -69,10 +65,9 @@ class ProgressLines(lightning.Callback):
         self._last = now
         rate = self._steps_since / max(now - self._since, 1e-9)
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        parts = [
-            f"epoch {trainer.current_epoch + 1}" + (f"/{trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else "")
-        ]
-        parts.append(f"step {batch_idx + 1}" + (f"/{total}" if total != float("inf") else ""))
+        epochs = f"/{trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
+        steps = f"/{total}" if total != float("inf") else ""
+        parts = [f"epoch {trainer.current_epoch + 1}{epochs}", f"step {batch_idx + 1}{steps}"]
         if isinstance(loss, torch.Tensor):
             parts.append(f"loss {loss.detach().float().mean().item() * trainer.accumulate_grad_batches:.4g}")
         parts.append(f"{rate:.2f} it/s")
@@ -84,7 +79,7 @@ class ProgressLines(lightning.Callback):
         """What the validation logged."""
         self._since = 0.0  # the time of a validation says nothing about training
         self._steps_since = 0
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        if trainer.sanity_checking or rank() != 0:
             return
         values = {
             name: float(value) for name, value in trainer.logged_metrics.items() if _is_of_validation(name, trainer)

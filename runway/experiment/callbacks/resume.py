@@ -9,39 +9,14 @@ the weights are then those of a training that was never stopped.
 from __future__ import annotations
 
 import math
-import random
 from functools import partial
 from typing import Any
 
 import lightning
-import numpy
-import torch
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 
+from runway.experiment.checkpoint_content import RESUME_KEY, random_state, resume_content, set_random_state
 from runway.log import info
-
-
-def random_state() -> dict[str, Any]:
-    """The state of every random generator, as tensors and plain values (so it loads with ``weights_only``)."""
-    state: Any = numpy.random.get_state()
-    kind, keys, position, has_gauss, cached = state
-    return {
-        "python": random.getstate(),
-        "numpy": [kind, torch.from_numpy(keys.astype("int64")), position, has_gauss, cached],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Put back what ``random_state`` gave."""
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    kind, keys, *rest = state["numpy"]
-    numpy.random.set_state((kind, keys.cpu().numpy().astype("uint32"), *rest))
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
-        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
 
 
 class ResumePoint(lightning.Callback):
@@ -73,15 +48,7 @@ class ResumePoint(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add every rank's random state and the number of batches used in this epoch."""
-        own = {"now": random_state(), "epoch_began": self.epoch_began}
-        ranks = [own]
-        if trainer.world_size > 1:
-            ranks = [None] * trainer.world_size  # type: ignore[list-item]
-            torch.distributed.all_gather_object(ranks, own)
-        loop: Any = trainer.fit_loop
-        epoch, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress
-        inside = epoch.processed < epoch.ready and not batches.is_last_batch
-        checkpoint["runway"] = {"ranks": ranks, "batches": batches.current.ready if inside else 0}
+        checkpoint[RESUME_KEY] = resume_content(trainer, self.epoch_began)
 
     def on_load_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -90,7 +57,7 @@ class ResumePoint(lightning.Callback):
         if trainer.state.fn != "fit":
             return
         self.resumed = True
-        point = checkpoint.get("runway")
+        point = checkpoint.get(RESUME_KEY)
         if point is None:
             return
         ranks = point["ranks"]

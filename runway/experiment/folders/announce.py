@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runway.disk import replace_text
 from runway.errors import ExperimentError
+from runway.experiment.folders.file_names import LAUNCHES
 from runway.ranks import rank
 
 VARIABLE = "RUNWAY_RUN_FOLDER"
@@ -21,9 +22,9 @@ _WAIT_SECONDS = 600.0
 def announce(run: Path, root: Path) -> None:
     """Rank 0: tell the others which folder it has claimed."""
     os.environ[VARIABLE] = str(run)
-    note = _note(root)
-    if note is not None:
-        replace_text(note, str(run))
+    file = _file(root)
+    if file is not None:
+        replace_text(file, str(run))
 
 
 def withdraw(root: Path) -> None:
@@ -31,9 +32,9 @@ def withdraw(root: Path) -> None:
     if rank() != 0:
         return
     os.environ.pop(VARIABLE, None)
-    note = _note(root)
-    if note is not None:
-        note.unlink(missing_ok=True)
+    file = _file(root)
+    if file is not None:
+        file.unlink(missing_ok=True)
 
 
 def announced(root: Path) -> Path:
@@ -44,20 +45,20 @@ def announced(root: Path) -> Path:
     """
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE])
-    note = _note(root)
+    file = _file(root)
     deadline = time.monotonic() + _WAIT_SECONDS
-    while note is not None and time.monotonic() < deadline:
-        if note.is_file():
-            return Path(note.read_text(encoding="utf-8"))
+    while file is not None and time.monotonic() < deadline:
+        if file.is_file():
+            return Path(file.read_text(encoding="utf-8"))
         time.sleep(0.2)
     raise ExperimentError(
         f"rank {rank()} does not know the run's folder", where=str(root), hint="did rank 0 fail? its message says why"
     )
 
 
-def _note(root: Path) -> Path | None:
+def _file(root: Path) -> Path | None:
     job = os.environ.get("TORCHELASTIC_RUN_ID") or os.environ.get("SLURM_JOB_ID")
     if not job or int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or 1) < 2:
         return None
-    place = f"{job}-{os.environ.get('SLURM_STEP_ID', '')}-{os.environ.get('MASTER_PORT', '')}"
-    return root / ".launches" / "".join(letter if letter.isalnum() else "-" for letter in place)
+    launch = f"{job}-{os.environ.get('SLURM_STEP_ID', '')}-{os.environ.get('MASTER_PORT', '')}"
+    return root / LAUNCHES / "".join(letter if letter.isalnum() else "-" for letter in launch)

@@ -15,8 +15,10 @@ from typing import Any
 
 from runway.disk import replace_text
 from runway.errors import ConfigError, ExperimentError
+from runway.experiment.folders import file_names
 
-CHECKPOINT_SUFFIX = ".ckpt"
+VERSION = r"_V(\d+)(?:_tag:(.*))?"
+"""What follows the experiment's name in the name of a version's folder: the number, and the tags."""
 _FORBIDDEN = re.compile(r'[/\\\x00-\x1f\x7f<>"|?*]')
 
 
@@ -42,7 +44,7 @@ def folder_name(value: Any, where: str) -> str:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One version of an experiment and the places inside it."""
+    """One version of an experiment and the folders inside it."""
 
     path: Path
     version: int
@@ -51,29 +53,29 @@ class RunFolder:
     @property
     def train(self) -> Path:
         """What training writes."""
-        return self.path / "train"
+        return self.path / file_names.TRAIN
 
     @property
     def saved_models(self) -> Path:
         """The checkpoints."""
-        return self.train / "saved_models"
+        return self.train / file_names.SAVED_MODELS
 
     @property
     def recorders(self) -> Path:
         """One recorder for each validation."""
-        return self.train / "recorders"
+        return self.train / file_names.RECORDERS
 
     def test(self, suffix: str) -> Path:
         """What testing under ``test_suffix`` writes."""
-        return self.path / "test" / folder_name(suffix, "test_suffix")
+        return self.path / file_names.TEST / folder_name(suffix, "test_suffix")
 
     def has_checkpoints(self) -> bool:
         """Whether there is anything to test or to resume from."""
-        return next(self.saved_models.rglob(f"*{CHECKPOINT_SUFFIX}"), None) is not None
+        return next(self.saved_models.rglob(f"*{file_names.CHECKPOINT_SUFFIX}"), None) is not None
 
     def tests(self) -> list[str]:
         """The suffixes of the tests that were run on this version."""
-        folder = self.path / "test"
+        folder = self.path / file_names.TEST
         return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
@@ -83,7 +85,7 @@ class ExperimentFolder:
     def __init__(self, root: Path, name: str) -> None:
         self.root = root
         self.name = folder_name(name, "experiment_name")
-        self._pattern = re.compile(re.escape(self.name) + r"_V(\d+)(?:_tag:(.*))?", re.DOTALL)
+        self._pattern = re.compile(re.escape(self.name) + VERSION, re.DOTALL)
 
     def versions(self) -> list[RunFolder]:
         """The versions that are there, oldest first."""

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from runway.errors import ExperimentError, did_you_mean
-from runway.experiment.folders.run_folder import read_json
-from runway.experiment.provenance import FILE as PROVENANCE
+from runway.experiment.folders.file_names import PROVENANCE, TEST, TRAIN
+from runway.experiment.folders.run_folder import VERSION, read_json
 from runway.experiment.provenance import FINISHED
 
-_VERSION = re.compile(r"_V(\d+)(?:_tag:.*)?$", re.DOTALL)
+_VERSION = re.compile(f"{VERSION}$", re.DOTALL)
 _last: Path | None = None
 
 
-def note_run(path: Path) -> None:
+def register_last_run(path: Path) -> None:
     """Remember the run that this process works on."""
     global _last
     _last = path
@@ -121,16 +121,16 @@ def _version(path: Path) -> int:
 
 def _run_folders(root: Path) -> Iterator[Path]:
     """Folders that hold ``train`` or ``test`` with a provenance; nothing is looked for inside them."""
-    for place, folders, _ in os.walk(root):
-        folder = Path(place)
-        if any((folder / "train").glob(PROVENANCE)) or any((folder / "test").glob(f"*/{PROVENANCE}")):
+    for path, folders, _ in os.walk(root):
+        folder = Path(path)
+        if any((folder / TRAIN).glob(PROVENANCE)) or any((folder / TEST).glob(f"*/{PROVENANCE}")):
             folders.clear()
             yield folder
         folders[:] = [name for name in folders if not name.startswith(".")]  # what --reset has moved aside
 
 
 def _describe(path: Path) -> FoundRun:
-    training, tests = path / "train" / PROVENANCE, sorted((path / "test").glob(f"*/{PROVENANCE}"))
+    training, tests = path / TRAIN / PROVENANCE, sorted((path / TEST).glob(f"*/{PROVENANCE}"))
     statuses = {record.parent.name: _status(record) for record in tests}
     return FoundRun(
         path,

@@ -134,7 +134,7 @@ def test_the_versions_of_a_training_that_is_alive_are_left_alone(tmp_path: Path)
     folder = _made(tmp_path, 0, 1)
     reset = _begun(folder)
     claimed = folder.claim()
-    reset.note_claimed(claimed)
+    reset.record_claimed(claimed)
     recover(folder)
     assert claimed.path.name == "tiny_V0"
     assert [run.path.name for run in folder.versions()] == ["tiny_V0"]
@@ -148,7 +148,7 @@ def test_a_version_whose_number_is_taken_stays_aside_and_is_told(
 ) -> None:
     folder = _made(tmp_path, 0, 1)
     reset = _begun(folder)
-    place = reset.place
+    place = reset.aside
     assert place is not None
     _made(tmp_path, 0)  # another training's, with a checkpoint
     reset.undo()

@@ -1,0 +1,33 @@
+"""The names of what stands in an experiment's folder; nothing else of runway spells them."""
+
+from __future__ import annotations
+
+# A version: <name>_V<k>, or <name>_V<k>_tag:<tag>+<tag>
+TRAIN = "train"
+TEST = "test"  # in it one folder for each test_suffix
+WANDB = "wandb.json"
+
+# A stage, which is `train` or a test
+CONFIG = "config.json"
+PROVENANCE = "provenance.json"
+GIT_DIFF = "git_diff.patch"
+RUN_LOG = "run.log"
+LOGS = "logs"
+METRICS_HISTORY = "metrics_history.json"
+
+# A training
+SAVED_MODELS = "saved_models"
+CHECKPOINT_SUFFIX = ".ckpt"
+LAST_CHECKPOINT = "last.ckpt"
+CHECKPOINT_INDEX = "checkpoints.json"
+RECORDERS = "recorders"
+MODEL_SUMMARY = "model_summary.txt"
+DATA_STATISTICS = "data_statistics.json"
+
+# A test
+METRICS = "metrics.json"
+TEST_RECORDER = "test-evaluation"
+
+# Hidden, beside the versions
+LAUNCHES = ".launches"  # which version rank 0 has claimed
+CLAIMED = ".claimed"  # in what --reset has moved aside: the version that was made in their place

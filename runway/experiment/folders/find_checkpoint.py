@@ -1,0 +1,82 @@
+"""Which checkpoints a training has left, and which is meant: the best, the last, the one that a config names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runway.errors import ExperimentError, did_you_mean
+from runway.experiment.folders.file_names import CHECKPOINT_INDEX, CHECKPOINT_SUFFIX, LAST_CHECKPOINT
+from runway.experiment.folders.run_folder import RunFolder, read_json
+
+
+def list_checkpoints(saved_models: Path) -> list[str]:
+    """The names of the checkpoints in a folder, relative to it."""
+    return sorted(path.relative_to(saved_models).as_posix() for path in saved_models.rglob(f"*{CHECKPOINT_SUFFIX}"))
+
+
+def best_checkpoint(saved_models: Path) -> Path | None:
+    """The best checkpoint by what was monitored; the last one where nothing was."""
+    index = read_json(saved_models / CHECKPOINT_INDEX, {})
+    for key in ("best_model_path", "last_model_path"):
+        if index.get(key) and (saved_models / index[key]).is_file():
+            return saved_models / index[key]
+    return last_checkpoint(saved_models)
+
+
+def last_checkpoint(saved_models: Path) -> Path | None:
+    """``last.ckpt``, else the newest checkpoint."""
+    if (saved_models / LAST_CHECKPOINT).is_file():
+        return saved_models / LAST_CHECKPOINT
+    paths = [saved_models / name for name in list_checkpoints(saved_models)]
+    return max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def choose_checkpoint(run: RunFolder, test_config: Mapping[str, Any]) -> Path:
+    """The checkpoint to test: the one that the config names, else the best; the last with ``load_best_model: false``.
+
+    Args:
+        run: the version to test.
+        test_config: the config's ``test`` section; ``checkpoint_name`` may be a file's name, ``best`` or ``last``.
+
+    Raises:
+        ExperimentError: it is not there, with the checkpoints that are.
+    """
+    name = str(
+        test_config.get("checkpoint_name") or ("last" if test_config.get("load_best_model") is False else "best")
+    )
+    known = list_checkpoints(run.saved_models)
+    if not known:
+        raise ExperimentError(
+            f"{run.path.name} has no checkpoints",
+            where=str(run.saved_models),
+            hint="train it, or choose another version with exp_version=K",
+        )
+    if name in ("best", "last"):
+        found = last_checkpoint(run.saved_models) if name == "last" else best_checkpoint(run.saved_models)
+        assert found is not None  # there are checkpoints
+        return found
+    wanted = name if name.endswith(CHECKPOINT_SUFFIX) else name + CHECKPOINT_SUFFIX
+    if wanted in known:
+        return run.saved_models / wanted
+    hint = did_you_mean(wanted, known)
+    if not hint.startswith("known"):
+        hint += f" (there are: {', '.join(known[-8:])})"
+    raise ExperimentError(
+        f"{run.path.name} has no checkpoint {name!r}", where=f"{run.saved_models} (test.checkpoint_name)", hint=hint
+    )
+
+
+def weights_file(path: str | Path, project: Path, setting: str) -> Path:
+    """A file of weights that the config names.
+
+    Raises:
+        ExperimentError: there is no such file.
+    """
+    resolved = project / Path(path).expanduser()
+    if resolved.is_file():
+        return resolved
+    near = list_checkpoints(resolved if resolved.is_dir() else resolved.parent) if resolved.parent.is_dir() else []
+    hint = did_you_mean(resolved.name, near) if near else "give a .ckpt, .pt or .safetensors file"
+    raise ExperimentError(f"there is no file {str(path)!r}", where=setting, hint=hint)
