@@ -9,7 +9,7 @@ from typing import Any
 import lightning
 import torch
 
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import must_be_known, must_be_whole
 from runway.log import warning
 
 PLACE = "executor.init_kwargs.average_last"
@@ -44,17 +44,10 @@ class AverageLastWeights(lightning.Callback):
             ConfigError: it is neither, or a number is below 1.
         """
         given: dict[str, Any] = dict(setting) if isinstance(setting, Mapping) else {"count": setting}
-        for name in given:
-            if name not in ("count", "every_n_steps"):
-                raise ConfigError(
-                    f"unknown key {name!r}", where=PLACE, hint=did_you_mean(name, ["count", "every_n_steps"])
-                )
-        for name in ("count", "every_n_steps"):
-            value = given.get(name)
-            if name == "every_n_steps" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"`{name}` must be a whole number from 1, but is {value!r} instead", where=PLACE)
+        must_be_known(given, ["count", "every_n_steps"], "unknown key", where=PLACE)
+        must_be_whole("count", given.get("count"), least=1, where=PLACE)
+        if given.get("every_n_steps") is not None:
+            must_be_whole("every_n_steps", given["every_n_steps"], least=1, where=PLACE)
         return cls(**given)
 
     @property
