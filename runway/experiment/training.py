@@ -14,8 +14,8 @@ from lightning.pytorch.utilities.model_summary import ModelSummary
 
 from runway.disk import replace_text
 from runway.errors import ConfigError, ExperimentError
-from runway.executors.artifacts import data_statistics, save_tokenizer
 from runway.executors.base_executor import BaseExecutor
+from runway.executors.data_statistics import data_statistics
 from runway.experiment.callbacks.checkpointing import FirstStep, checkpoint_callback, early_stopping_callback
 from runway.experiment.callbacks.interruption import Interrupted, StopRequest
 from runway.experiment.callbacks.progress import progress_callbacks
@@ -202,7 +202,7 @@ class Training:
         info(f"model: {summary.total_parameters:,} parameters, {summary.trainable_parameters:,} of them trained")
         if isinstance(executor, BaseExecutor) and rank() == 0:
             write_json(run.train / "data_statistics.json", data_statistics(executor.dataloaders()))
-            save_tokenizer(executor, run.train)
+            executor.save_tokenizer(run.train / "tokenizer")
 
     def _fit(
         self,
