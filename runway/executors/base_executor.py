@@ -80,8 +80,8 @@ class BaseExecutor(lightning.LightningModule):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        settings, what = accepted_settings(type(self), "__init__").names, f"{type(self).__name__} has no setting"
-        must_be_known(kwargs, settings, what, where="executor.init_kwargs", listing=20)
+        known = set(accepted_settings(type(self), "__init__").names) - kwargs.keys()
+        must_be_known(kwargs, known, f"{type(self).__name__} has no setting", where="executor.init_kwargs", listing=20)
         self.data_pipeline_config = _as_config(data_pipeline_config)
         self.mode = mode
         self.train_config = _as_config(train_config)
