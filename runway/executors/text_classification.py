@@ -64,7 +64,7 @@ class TextClassificationExecutor(BaseExecutor):
         self.model_inputs = [name for name in inspect.signature(self.model.forward).parameters if name != "labels"]
 
     def _find_labels(self, model_config: Config) -> dict[int, str] | None:
-        """The classes' names, from the closest place that has them; None leaves the model's own."""
+        """The classes' names, from the closest section that has them; None leaves the model's own."""
         sections = [
             model_config,
             model_config.get("from_pretrained_kwargs") or {},

@@ -34,7 +34,7 @@ class Generation:
             them, and ``max_len_a``, ``max_len_b``. With ``max_new_tokens`` or ``max_length`` the limit is that.
         base: the model's own settings, which ``params`` go over.
         positions: how many positions the decoder has; None for a model without such a limit.
-        where: the place of ``params`` in the config, for errors.
+        where: what ``params`` are called in the config, for errors.
 
     Raises:
         ConfigError: a setting that does not exist, or a value that transformers refuses.
