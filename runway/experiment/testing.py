@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.executors.eval_pipeline import scalar_stats
+from runway.executors.lightning_internals import logged_steps
 from runway.experiment.callbacks.progress import test_progress_callbacks
 from runway.experiment.experiment import TEST_RECORDER
 from runway.experiment.folders.checkpoints import (
@@ -168,4 +169,4 @@ def _shown(checkpoint: Path, run: RunFolder) -> str:
 
 
 def _step_of(trainer: lightning.Trainer) -> int:
-    return int(trainer.fit_loop.epoch_loop._batches_that_stepped)
+    return logged_steps(trainer)

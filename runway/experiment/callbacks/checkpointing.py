@@ -11,6 +11,7 @@ import lightning
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from runway.errors import ConfigError, did_you_mean
+from runway.executors.lightning_internals import has_validated, validation_batches
 from runway.experiment.folders.checkpoints import INDEX_FILE, LAST
 from runway.experiment.folders.run_folder import write_json
 from runway.experiment.trainer import accepted_arguments, check_arguments
@@ -182,13 +183,12 @@ class RunEarlyStopping(EarlyStopping):
 
 def _was_due(trainer: lightning.Trainer) -> bool:
     """Whether a validation has been: ``max_steps``, or a resume, can end an epoch without one."""
-    validation = trainer.fit_loop.epoch_loop.val_loop
-    return validation._has_run or not sum(validation._max_batches)
+    return has_validated(trainer) or not validation_batches(trainer)
 
 
 def _check_validation(trainer: lightning.Trainer, monitor: str, where: str) -> None:
     """Raise before the first step, where a metric of the validation is watched and there will be no validation."""
-    if monitor.startswith("val") and not sum(trainer.fit_loop.epoch_loop.val_loop._max_batches):
+    if monitor.startswith("val") and not validation_batches(trainer):
         raise ConfigError(
             f"the metric {monitor!r} will never be logged, because there is nothing to validate on",
             where=where,

@@ -10,6 +10,7 @@ from typing import Any
 import lightning
 import torch
 
+from runway.executors.lightning_internals import logged_in_validation
 from runway.log import human_seconds, info
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -95,5 +96,4 @@ class ProgressLines(lightning.Callback):
 
 
 def _is_of_validation(name: str, trainer: lightning.Trainer) -> bool:
-    results = trainer.fit_loop.epoch_loop.val_loop._results
-    return any(metric.meta.name == name for metric in results.values())
+    return name in logged_in_validation(trainer)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import Checkpoint
 
+from runway.executors.lightning_internals import accumulates, log_step_now, validates_next
+
 if TYPE_CHECKING:
     import lightning
 
@@ -37,11 +39,10 @@ class StopWhenAsked(Checkpoint):
     ) -> None:
         """Stop here, unless the epoch ends or a validation comes first."""
         loop = trainer.fit_loop.epoch_loop
-        if not self._asked(trainer) or loop.batch_progress.is_last_batch or self._validates_next(trainer):
+        if not self._asked(trainer) or loop.batch_progress.is_last_batch or validates_next(trainer):
             return
-        if not loop._should_accumulate():  # half an accumulated step cannot be saved
-            trainer._logger_connector.on_batch_end()  # the step's metrics are logged after this hook
-            trainer._logger_connector.update_train_step_metrics()
+        if not accumulates(trainer):  # half an accumulated step cannot be saved
+            log_step_now(trainer)  # Lightning does so after this hook
             self._stop(trainer)
 
     def on_validation_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
@@ -65,10 +66,6 @@ class StopWhenAsked(Checkpoint):
         if trainer.world_size == 1:
             return bool(self.request)
         return trainer.strategy.reduce_boolean_decision(bool(self.request), all=False)  # all ranks stop at one step
-
-    def _validates_next(self, trainer: lightning.Trainer) -> bool:
-        fetcher = trainer.fit_loop._data_fetcher
-        return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
     def _stop(self, trainer: lightning.Trainer, *, epoch_is_over: bool = False) -> None:
         self.checkpoint.save_last_now(trainer, epoch_is_over=epoch_is_over, whatever_the_config=True)
