@@ -8,7 +8,8 @@ that failed in the user's own code.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 
 class RunwayError(Exception):
@@ -130,6 +131,47 @@ def raise_collected(errors: list[RunwayError], *, where: str | None = None) -> N
         raise errors[0]
     if errors:
         raise ConfigErrors(errors, where=where)
+
+
+def must_be(fits: bool, name: str, must: str, value: object, *, where: str, hint: str | None = None) -> None:
+    """Raise a ConfigError unless the value ``fits``: "`name` must be …, but is … instead"."""
+    if not fits:
+        raise ConfigError(f"`{name}` must be {must}, but is {value!r} instead", where=where, hint=hint)
+
+
+def must_be_whole(name: str, value: object, *, least: int, where: str) -> None:
+    """Raise a ConfigError unless the value is an int, and not below ``least``."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    must_be(is_whole, name, f"a whole number from {least}", value, where=where)
+
+
+def must_be_known(
+    names: Iterable[str], known: Collection[str], what: str, *, where: str, hint: str = "", listing: int = 8
+) -> None:
+    """Raise a ConfigError for the first of the names that is not known.
+
+    Args:
+        names: what was given.
+        known: what there is.
+        what: the sentence before the name: "decoding has no setting".
+        where: the place of the names in the config.
+        hint: what to say after "did you mean …".
+        listing: how many known names to list where none is close.
+    """
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known, listing=listing)
+            raise ConfigError(f"{what} {name!r}", where=where, hint=f"{near}; {hint}" if hint else near)
+
+
+@contextmanager
+def told_as_config_error(what: str, *kinds: type[Exception], where: str, hint: str | None = None) -> Iterator[None]:
+    """A library's errors of these kinds become ConfigErrors: ``what``, then what the library says, in one line."""
+    try:
+        yield
+    except kinds as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{what}: {reason}", where=where, hint=hint) from error
 
 
 def did_you_mean(name: str, known: Iterable[str], *, listing: int = 8) -> str:

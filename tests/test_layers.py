@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "runway"
 
 SPINE = [
-    {"errors", "ranks"},
+    {"errors", "ranks", "library_internals"},
     {"log"},
     {"disk"},
     {"recorder", "metrics", "assets"},

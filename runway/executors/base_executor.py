@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,11 @@ from torch import nn
 
 from runway.assets import assets_cache
 from runway.config.config import Config
-from runway.errors import ConfigError, DataError, did_you_mean
+from runway.config.signatures import accepted_settings
+from runway.errors import ConfigError, DataError, must_be_known
 from runway.executors.callbacks.stop_on_nan import StopOnNaN
 from runway.executors.eval_pipeline import check_eval_pipeline, run_eval_pipeline, scalar_stats
+from runway.executors.lightning_internals import attached_trainer
 from runway.executors.optimizers import build_optimizer, build_scheduler
 from runway.executors.precision import clips_plainly, scales_gradients
 from runway.executors.pretrained import loading_a_model, resolve_source
@@ -24,6 +25,8 @@ from runway.recorder import EvalRecorder
 
 if TYPE_CHECKING:
     from runway.pipeline import DataPipeline
+
+SPLITS = {"train": "train", "sanity_check": "validation", "validate": "validation", "test": "test"}
 
 
 class BaseExecutor(lightning.LightningModule):
@@ -50,11 +53,10 @@ class BaseExecutor(lightning.LightningModule):
         tokenizer: the tokenizer; by default the one of ``tokenizer_config``, loaded on first use.
         global_config: the whole config.
         data_pipeline: a pipeline that is there already; by default one is made of ``data_pipeline_config``.
-        *args: none is taken; it stands here so that subclasses can pass on what they were given.
-        **kwargs: likewise.
+        **kwargs: none is taken; a setting that no constructor takes is told by its name.
 
     Raises:
-        ConfigError: ``executor.init_kwargs`` holds a setting that nobody takes.
+        ConfigError: there is such a setting.
     """
 
     recorders_dir: Path | None = None
@@ -75,11 +77,11 @@ class BaseExecutor(lightning.LightningModule):
         tokenizer: Any = None,
         global_config: Mapping[str, Any] | None = None,
         data_pipeline: DataPipeline | None = None,
-        *args: Any,
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        self._refuse(args, kwargs)
+        known = set(accepted_settings(type(self), "__init__").names) - kwargs.keys()
+        must_be_known(kwargs, known, f"{type(self).__name__} has no setting", where="executor.init_kwargs", listing=20)
         self.data_pipeline_config = _as_config(data_pipeline_config)
         self.mode = mode
         self.train_config = _as_config(train_config)
@@ -94,9 +96,7 @@ class BaseExecutor(lightning.LightningModule):
         self.valid_eval_recorder = EvalRecorder("validation")
         self.test_eval_recorder = EvalRecorder("test-evaluation")
         self._row_order = RowOrder()
-        self._rows_recorded = 0
-        self._node_data: tuple[str, Any] | None = None
-        self._made_loaders: tuple[str | None, Mapping[str, Any]] | None = None
+        self._made_loaders: dict[str | None, Mapping[str, Any]] = {}
         self._tokenizer = tokenizer
 
         self.model: Any = None
@@ -114,20 +114,6 @@ class BaseExecutor(lightning.LightningModule):
     def _init_model(self, model_config: Config) -> None:
         """Set ``self.model``."""
         raise NotImplementedError(f"{type(self).__name__} must define _init_model(self, model_config)")
-
-    def _refuse(self, args: tuple, kwargs: Mapping[str, Any]) -> None:
-        if args:
-            raise TypeError(f"{type(self).__name__} takes no further positional arguments, but has {len(args)} more")
-        if kwargs:
-            parameters = [*inspect.signature(type(self).__init__).parameters]
-            parameters += inspect.signature(BaseExecutor.__init__).parameters
-            known = sorted({name for name in parameters if name not in ("self", "args", "kwargs")})
-            name = next(iter(kwargs))
-            raise ConfigError(
-                f"{type(self).__name__} has no setting {name!r}",
-                where="executor.init_kwargs",
-                hint=did_you_mean(name, known, listing=20),
-            )
 
     def _make_pipeline(self) -> DataPipeline | None:
         if not self.data_pipeline_config:
@@ -162,6 +148,11 @@ class BaseExecutor(lightning.LightningModule):
     def tokenizer(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
 
+    def save_tokenizer(self, folder: Path) -> None:
+        """Save the tokenizer as transformers does, if one was used."""
+        if hasattr(self._tokenizer, "save_pretrained"):
+            self._tokenizer.save_pretrained(folder)
+
     # Data
 
     def prepare_data(self) -> None:
@@ -173,24 +164,18 @@ class BaseExecutor(lightning.LightningModule):
         """Called in every process before a stage (``fit``, ``validate``, ``test``); the data is prepared by then."""
 
     def node_data(self) -> Any:
-        """The output of ``use_data_node``, taken from the pipeline once."""
+        """The output of ``use_data_node``, which the pipeline computes once."""
         if not self.use_data_node or self.dp is None:
             raise ConfigError(
                 f"{type(self).__name__} has no data: it does not know which node to use",
                 where="executor.init_kwargs.use_data_node",
                 hint="name the node that makes the dataloaders, such as 'output:MakeDataloaders'",
             )
-        if self._node_data is None or self._node_data[0] != self.use_data_node:
-            self._node_data = (self.use_data_node, self.dp.get_data([self.use_data_node], explode=True))
-        return self._node_data[1]
+        return self.dp.get_data([self.use_data_node], explode=True)
 
     def train_dataloader(self) -> Any:
         """``self.train_dataloaders`` where ``setup`` has set it, else those of the data node."""
-        loaders = self._loaders("train_dataloaders")
-        if not loaders:
-            raise DataError(
-                "there is no training data: the data node gives no 'train_dataloaders'", where=f"{self.use_data_node}"
-            )
+        loaders = self._loaders("train_dataloaders", needed_as="training")
         return loaders[0] if len(loaders) == 1 else loaders
 
     def val_dataloader(self) -> Any:
@@ -199,12 +184,7 @@ class BaseExecutor(lightning.LightningModule):
 
     def test_dataloader(self) -> Any:
         """``self.test_dataloaders`` where ``setup`` has set it, else those of the data node."""
-        loaders = self._loaders("test_dataloaders")
-        if not loaders:
-            raise DataError(
-                "there is no test data: the data node gives no 'test_dataloaders'", where=f"{self.use_data_node}"
-            )
-        return loaders
+        return self._loaders("test_dataloaders", needed_as="test")
 
     def dataloaders(self) -> Mapping[str, Any]:
         """``{train_dataloaders, val_dataloaders, test_dataloaders}`` of the data node; empty where it gives other
@@ -216,17 +196,21 @@ class BaseExecutor(lightning.LightningModule):
         except DataError:
             return {}
 
-    def _loaders(self, *names: str) -> list[Any]:
+    def _loaders(self, *names: str, needed_as: str | None = None) -> list[Any]:
         has_own = any(name in self.__dict__ for name in names)
         source = self.__dict__ if has_own else self._node_loaders()
         found = next((source[name] for name in names if name in source), None)
-        return [] if found is None else list(found) if isinstance(found, list | tuple) else [found]
+        loaders = [] if found is None else list(found) if isinstance(found, list | tuple) else [found]
+        if needed_as and not loaders:
+            message = f"there is no {needed_as} data: the data node gives no {names[0]!r}"
+            raise DataError(message, where=f"{self.use_data_node}")
+        return loaders
 
     def _node_loaders(self) -> Mapping[str, Any]:
         """``{train_dataloaders, val_dataloaders, test_dataloaders}`` of what the data node gives, made once."""
-        if self._made_loaders is None or self._made_loaders[0] != self.use_data_node:
-            self._made_loaders = (self.use_data_node, self._make_loaders(self.node_data()))
-        return self._made_loaders[1]
+        if self.use_data_node not in self._made_loaders:
+            self._made_loaders[self.use_data_node] = self._make_loaders(self.node_data())
+        return self._made_loaders[self.use_data_node]
 
     def _make_loaders(self, data: Any) -> Mapping[str, Any]:
         if isinstance(data, Mapping) and any(str(name).endswith("_dataloaders") for name in data):
@@ -243,6 +227,12 @@ class BaseExecutor(lightning.LightningModule):
             where=f"{self.use_data_node}",
             hint="put a node of MakeDataloaders after it, or define train_dataloader and its like",
         )
+
+    def split_at_hand(self) -> str:
+        """The split that the current batch is of, and the node that gives it, for errors."""
+        trainer = attached_trainer(self)
+        stage = trainer.state.stage if trainer else None
+        return f"the {SPLITS.get(getattr(stage, 'value', ''), '')} split of {self.use_data_node!r}"
 
     # Optimisation
 
@@ -288,9 +278,9 @@ class BaseExecutor(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Check the validation's pipeline now: after the first epoch is late for a misspelt name."""
-        pipeline, place = self._validation_pipeline()
+        pipeline, where = self._validation_pipeline()
         if pipeline:
-            check_eval_pipeline(pipeline, global_config=self.global_config, project=self.project_dir, place=place)
+            check_eval_pipeline(pipeline, global_config=self.global_config, project=self.project_dir, place=where)
 
     def on_validation_epoch_start(self) -> None:
         """Take a fresh recorder: each validation has its own."""
@@ -301,31 +291,29 @@ class BaseExecutor(lightning.LightningModule):
         self.test_eval_recorder = self._new_recorder("test-evaluation")
 
     def on_validation_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Note which rows of the dataset the step has recorded."""
-        self._note_rows(self.valid_eval_recorder, batch, dataloader_idx, self.trainer.val_dataloaders)
+        """Remember which rows of the dataset the step has recorded."""
+        self._row_order.add(batch, len(self.valid_eval_recorder), dataloader_idx, self.trainer.val_dataloaders)
 
     def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Note which rows of the dataset the step has recorded."""
-        self._note_rows(self.test_eval_recorder, batch, dataloader_idx, self.trainer.test_dataloaders)
+        """Remember which rows of the dataset the step has recorded."""
+        self._row_order.add(batch, len(self.test_eval_recorder), dataloader_idx, self.trainer.test_dataloaders)
 
     def on_validation_epoch_end(self) -> None:
         """Evaluate what was recorded, log the numbers, save one recorder; a sanity check leaves nothing."""
         if self.trainer.sanity_checking:
             return
         recorder = self.valid_eval_recorder = self._row_order.apply(self.valid_eval_recorder)
-        self._log_recorded("val", recorder)
-        stats: dict[str, float] = {}
+        numbers: dict[str, float] = {}
         if self.trainer.is_global_zero:
-            evaluated = self._evaluate(recorder)
-            stats = scalar_stats(evaluated)
-            self.valid_eval_recorder = evaluated
-        for name, value in self.trainer.strategy.broadcast(stats, src=0).items():
-            self.log(name, value, prog_bar=True, rank_zero_only=False)
+            numbers |= self.recorded_metrics("val", recorder)
+            self.valid_eval_recorder = self._evaluate(recorder)
+            numbers |= scalar_stats(self.valid_eval_recorder)
+        self._log_those_of_rank_0(numbers)
 
     def on_test_epoch_end(self) -> None:
         """Put the recorder into the dataset's order; the experiment evaluates and saves it."""
         recorder = self.test_eval_recorder = self._row_order.apply(self.test_eval_recorder)
-        self._log_recorded("test", recorder)
+        self._log_those_of_rank_0(self.recorded_metrics("test", recorder) if self.trainer.is_global_zero else {})
 
     def recorded_metrics(self, prefix: str, recorder: EvalRecorder) -> dict[str, float]:
         """Numbers over all rows of a validation or a test, to be logged; a subclass may compute some.
@@ -336,25 +324,17 @@ class BaseExecutor(lightning.LightningModule):
         """
         return {}
 
-    def _log_recorded(self, prefix: str, recorder: EvalRecorder) -> None:
-        metrics = self.recorded_metrics(prefix, recorder) if self.trainer.is_global_zero else {}
-        for name, value in self.trainer.strategy.broadcast(metrics, src=0).items():
+    def _log_those_of_rank_0(self, numbers: dict[str, float]) -> None:
+        for name, value in self.trainer.strategy.broadcast(numbers, src=0).items():
             self.log(name, value, prog_bar=True, rank_zero_only=False)
 
     def _new_recorder(self, name: str) -> EvalRecorder:
         self._row_order = RowOrder()
-        self._rows_recorded = 0
         folder = self.recorders_dir or Path(self.trainer.default_root_dir) / "recorders"
         return EvalRecorder(name, base_dir=folder)
 
-    def _note_rows(self, recorder: EvalRecorder, batch: Any, dataloader_idx: int, loaders: Any) -> None:
-        grown = len(recorder) - self._rows_recorded
-        self._rows_recorded += grown
-        loader = loaders[dataloader_idx] if isinstance(loaders, list | tuple) else loaders
-        self._row_order.note(batch, grown, dataloader_idx, loader)
-
     def _validation_pipeline(self) -> tuple[Config | None, str]:
-        """The pipeline that evaluates a validation, and its place in the config."""
+        """The pipeline that evaluates a validation, and its name in the config."""
         section = self.global_config.get("eval") or {}
         names = ("valid_eval_pipeline_config", "pipeline_config")
         name = next((name for name in names if section.get(name)), names[-1])
@@ -362,31 +342,20 @@ class BaseExecutor(lightning.LightningModule):
 
     def _evaluate(self, recorder: EvalRecorder) -> EvalRecorder:
         """Run the validation's evaluation pipeline and leave one recorder on disk, evaluated."""
-        pipeline, place = self._validation_pipeline()
+        pipeline, where = self._validation_pipeline()
         if not pipeline and not len(recorder):
             return recorder
         evaluated = recorder
         try:
             if pipeline:
-                evaluated = run_eval_pipeline(
-                    pipeline,
-                    recorder,
-                    global_config=self.global_config,
-                    project=self.project_dir,
-                    place=place,
-                )
+                config, project = self.global_config, self.project_dir
+                evaluated = run_eval_pipeline(pipeline, recorder, global_config=config, project=project, place=where)
         finally:  # a metric that fails must not cost the predictions
-            _save_once(evaluated, recorder)
+            if not evaluated.is_saved:  # by a node of the pipeline, under a name of its own
+                if evaluated.name != recorder.name or evaluated.base_dir != recorder.base_dir:
+                    evaluated.rename(str(recorder.name), new_base_dir=recorder.base_dir)
+                evaluated.save_to_disk("eval_recorder")
         return evaluated
-
-
-def _save_once(evaluated: EvalRecorder, recorder: EvalRecorder) -> None:
-    """Save under the recorder's own name, unless a node of the pipeline has saved the result."""
-    if evaluated.is_saved:
-        return
-    if evaluated.name != recorder.name or evaluated.base_dir != recorder.base_dir:
-        evaluated.rename(str(recorder.name), new_base_dir=recorder.base_dir)
-    evaluated.save_to_disk("eval_recorder")
 
 
 def _as_config(section: Mapping[str, Any] | None) -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,8 @@ def run_eval_pipeline(
     """
     from runway.pipeline import DataPipeline
 
-    nodes = pipeline_config.get("transforms") or {}
-    if not nodes:
+    if not pipeline_config.get("transforms"):
         raise ConfigError("the evaluation pipeline has no node", where=place, hint="add to its `transforms`")
-    outputs = _output_nodes(pipeline_config, nodes)
     pipeline = DataPipeline(
         pipeline_config,
         global_config=global_config,
@@ -57,9 +55,13 @@ def run_eval_pipeline(
         place=place,
         quiet=True,
     )
-    given = {name: recorder.fork() for name, node in nodes.items() if not node.get("input_node")}
-    values = pipeline.get_data(outputs, input_data_dict=given)
-    evaluated = [value for value in _flat(values[name] for name in outputs) if isinstance(value, type(recorder))]
+    nodes = pipeline.graph.nodes
+    taken = {name for node in nodes.values() for name in node.inputs}
+    outputs = pipeline.graph.out_ops or [name for name in nodes if name not in taken]
+    given = {name: recorder.fork() for name, node in nodes.items() if not node.inputs}
+    values = pipeline.get_data(outputs, input_data_dict=given).values()
+    items = [item for value in values for item in (value if isinstance(value, list | tuple) else [value])]
+    evaluated = [item for item in items if isinstance(item, type(recorder))]
     if not evaluated:
         return recorder
     return evaluated[0].fork().merge(evaluated[1:]) if len(evaluated) > 1 else evaluated[0]
@@ -103,22 +105,3 @@ def scalar_stats(recorder: EvalRecorder) -> dict[str, float]:
         for name, value in stats.items()
         if isinstance(value, int | float) or (getattr(value, "ndim", None) == 0 and hasattr(value, "item"))
     }
-
-
-def _output_nodes(pipeline_config: Mapping[str, Any], nodes: Mapping[str, Any]) -> list[str]:
-    named = list(pipeline_config.get("out_ops") or [])
-    if named:
-        return named
-    outputs = [name for name in nodes if name.startswith("output:")]
-    if outputs:
-        return outputs
-    taken = {name for node in nodes.values() for name in _as_list(node.get("input_node"))}
-    return [name for name in nodes if name not in taken]
-
-
-def _as_list(value: Any) -> list:
-    return [] if not value else [value] if isinstance(value, str) else list(value)
-
-
-def _flat(values: Iterable[Any]) -> list[Any]:
-    return [item for value in values for item in (value if isinstance(value, list | tuple) else [value])]

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import ConfigError, did_you_mean, must_be_known, told_as_config_error
 from runway.log import info
 
-PLACE = "train.lora_config"
+SECTION = "train.lora_config"
 
 
 def add_lora(owner: nn.Module, lora_config: Mapping | None, *, task_type: str | None = None) -> None:
@@ -52,26 +52,17 @@ def _lora_fields() -> list[str]:
 def _adapt(owner: nn.Module, part: str, settings: dict[str, Any], accepted: list[str], task_type: str | None) -> None:
     from peft import LoraConfig, get_peft_model
 
-    place = PLACE if part == "model" else f"{PLACE}.{part}"
-    for name in settings:
-        if name not in accepted:
-            raise ConfigError(
-                f"peft.LoraConfig has no argument {name!r}", where=place, hint=did_you_mean(name, accepted)
-            )
+    section = SECTION if part == "model" else f"{SECTION}.{part}"
+    must_be_known(settings, accepted, "peft.LoraConfig has no argument", where=section)
     parent, name = _locate(owner, part)
     module = getattr(parent, name)
     if task_type is not None:
         settings.setdefault("task_type", task_type)
-    try:
-        adapted = get_peft_model(module, LoraConfig(**settings))
-    except (ValueError, TypeError) as error:  # peft's own words say which argument or which layer
-        linear = {path.rsplit(".", 1)[-1] for path, layer in module.named_modules() if isinstance(layer, nn.Linear)}
-        raise ConfigError(
-            f"peft cannot adapt {part!r}: {error}",
-            where=place,
-            hint=f"`target_modules` may be 'all-linear' or some of: {', '.join(sorted(linear))}",
-        ) from error
-    setattr(parent, name, adapted)
+    linear = {path.rsplit(".", 1)[-1] for path, layer in module.named_modules() if isinstance(layer, nn.Linear)}
+    hint = f"`target_modules` may be 'all-linear' or some of: {', '.join(sorted(linear))}"
+    # peft's own words say which argument or which layer.
+    with told_as_config_error(f"peft cannot adapt {part!r}", ValueError, TypeError, where=section, hint=hint):
+        setattr(parent, name, get_peft_model(module, LoraConfig(**settings)))
 
 
 def _locate(owner: nn.Module, part: str) -> tuple[nn.Module, str]:
@@ -81,5 +72,5 @@ def _locate(owner: nn.Module, part: str) -> tuple[nn.Module, str]:
     known = dict(owner.named_modules())
     if path not in known:
         parts = [known_path.removeprefix("model.") for known_path in known if known_path.startswith("model")]
-        raise ConfigError(f"the model has no part {part!r}", where=PLACE, hint=did_you_mean(part, parts))
+        raise ConfigError(f"the model has no part {part!r}", where=SECTION, hint=did_you_mean(part, parts))
     return known[parent_path], name

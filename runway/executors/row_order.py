@@ -19,7 +19,7 @@ Shard: TypeAlias = "tuple[EvalRecorder, tuple[list[int], list[int], bool]]"
 
 
 class RowOrder:
-    """Which dataset row each recorded row stands for, noted batch by batch.
+    """Which dataset row each recorded row stands for, batch by batch.
 
     A batch that carries ``index`` (int64, ``[B]``) says it itself. One that does not comes from a loader
     that goes through its rows in order; torch's DistributedSampler deals them out rank by rank.
@@ -31,10 +31,12 @@ class RowOrder:
         self.known = True
         self._seen: dict[int, int] = {}
 
-    def note(self, batch: Any, recorded: int, loader_idx: int, loader: Any) -> None:
-        """Take note of one batch, which added ``recorded`` rows to the recorder."""
+    def add(self, batch: Any, recorder_rows: int, loader_idx: int, loaders: Any) -> None:
+        """Add one batch of one of the loaders, after which the recorder has so many rows."""
+        recorded = recorder_rows - len(self.loaders)
         if not recorded:
             return
+        loader = loaders[loader_idx] if isinstance(loaders, list | tuple) else loaders
         index = batch.get("index") if hasattr(batch, "get") else None
         if index is not None:
             rows = [int(row) for row in index]

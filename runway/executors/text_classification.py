@@ -15,13 +15,8 @@ from runway.executors.pretrained import load_pretrained
 from runway.registry import register_executor
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from runway.config.config import Config
-    from runway.pipeline import DataPipeline
     from runway.recorder import EvalRecorder
-
-SPLITS = {"train": "train", "sanity_check": "validation", "validate": "validation", "test": "test"}
 
 
 @register_executor
@@ -33,57 +28,29 @@ class TextClassificationExecutor(BaseExecutor):
     pipeline computes. Recorded for each row: ``predicted_class_id``, ``predicted_class_label``,
     ``ground_truth_class_id``, ``ground_truth_class_label``, ``probability`` (of the predicted class), ``loss``.
 
+    ``model_config`` holds ``from_pretrained_kwargs`` or ``from_config_kwargs`` (see ``load_pretrained``), and
+    ``id2label`` or ``num_labels``.
+
     Args:
-        data_pipeline_config: the config's ``data_pipeline``.
-        model_config: ``from_pretrained_kwargs`` or ``from_config_kwargs`` (see ``load_pretrained``),
-            ``id2label`` or ``num_labels``.
-        mode: ``train``, ``test`` or ``eval``.
-        train_config: the config's ``train``.
-        test_config: the config's ``test``.
-        log_file_path: the run's log file.
-        use_data_node: the node that gives the dataloaders, or the tokenised DatasetDict to make them of.
-        tokenizer: the tokenizer; by default the one of ``tokenizer_config``.
-        global_config: the whole config.
-        data_pipeline: a pipeline that is there already.
+        *args: BaseExecutor's.
         id2label: the classes' names, ``{id: name}`` or a list. By default those of ``model_config``, else of
             the dataset's ClassLabel, else the model's own.
         label_smoothing: the part of the target's probability that is spread over all classes, in training.
-        **kwargs: none is taken; a name that is not known is an error.
+        **kwargs: BaseExecutor's.
     """
 
     lora_task_type = "SEQ_CLS"
 
     def __init__(
         self,
-        data_pipeline_config: Mapping[str, Any] | None,
-        model_config: Mapping[str, Any] | None,
-        mode: str,
-        train_config: Mapping[str, Any] | None = None,
-        test_config: Mapping[str, Any] | None = None,
-        log_file_path: str | Path | None = None,
-        use_data_node: str | None = None,
-        tokenizer: Any = None,
-        global_config: Mapping[str, Any] | None = None,
-        data_pipeline: DataPipeline | None = None,
+        *args: Any,
         id2label: Mapping[Any, str] | Sequence[str] | None = None,
         label_smoothing: float = 0.0,
         **kwargs: Any,
     ) -> None:
         self._given_id2label = id2label
         self.label_smoothing = label_smoothing
-        super().__init__(
-            data_pipeline_config,
-            model_config,
-            mode,
-            train_config=train_config,
-            test_config=test_config,
-            log_file_path=log_file_path,
-            use_data_node=use_data_node,
-            tokenizer=tokenizer,
-            global_config=global_config,
-            data_pipeline=data_pipeline,
-            **kwargs,
-        )
+        super().__init__(*args, **kwargs)
 
     def _init_model(self, model_config: Config) -> None:
         """Load the model with a head for the classes at hand."""
@@ -97,7 +64,7 @@ class TextClassificationExecutor(BaseExecutor):
         self.model_inputs = [name for name in inspect.signature(self.model.forward).parameters if name != "labels"]
 
     def _find_labels(self, model_config: Config) -> dict[int, str] | None:
-        """The classes' names, from the closest place that has them; None leaves the model's own."""
+        """The classes' names, from the closest section that has them; None leaves the model's own."""
         sections = [
             model_config,
             model_config.get("from_pretrained_kwargs") or {},
@@ -184,9 +151,7 @@ class TextClassificationExecutor(BaseExecutor):
         return batch
 
     def _check_batch(self, batch: Mapping[str, Any]) -> None:
-        stage = self.trainer.state.stage if self._trainer is not None else None
-        split = SPLITS.get(getattr(stage, "value", ""), "")
-        where = f"the {split} split of {self.use_data_node!r}"
+        where = self.split_at_hand()
         if "labels" not in batch:
             raise DataError(
                 f"the batches have no 'labels' (they have: {', '.join(map(str, batch))})",

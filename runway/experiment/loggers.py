@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from runway.errors import ConfigError, did_you_mean
+from runway.executors.lightning_internals import drop_wandb_arguments
 from runway.experiment.folders import file_names
 from runway.experiment.folders.run_folder import RunFolder, read_json, write_json
 
@@ -121,7 +122,7 @@ def _wandb(logged: Logged) -> Logger:
         settings=wandb.Settings(silent=True, console="off"),
         **settings,
     )
-    logger._wandb_init.pop("anonymous", None)  # wandb warns of a setting that Lightning always passes
+    drop_wandb_arguments(logger, ["anonymous"])  # wandb warns of a setting that Lightning always passes
     write_json(file, {"id": run_id, "project": project, "entity": settings.get("entity"), "mode": mode})
     return logger
 

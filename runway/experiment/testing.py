@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.executors.eval_pipeline import scalar_stats
+from runway.executors.lightning_internals import logged_steps
 from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.checkpoint_content import load_weights, misfits, read_checkpoint, trusting_own_classes
 from runway.experiment.evaluation import Evaluation
@@ -114,7 +115,7 @@ class Testing:
         recorder.log_stats_dict(measured)  # so that an evaluation without a test has them too
         recorder.save_to_disk()
         metrics, evaluated = self.evaluation.evaluate(recorder, folder)
-        step = int(trainer.fit_loop.epoch_loop._batches_that_stepped)
+        step = logged_steps(trainer)
         computed = {f"test/{name}": value for name, value in scalar_stats(evaluated).items()}
         for logger in trainer.loggers if computed else ():
             logger.log_metrics(computed, step)

@@ -14,8 +14,8 @@ from lightning.pytorch.utilities.model_summary import ModelSummary
 
 from runway.disk import replace_text
 from runway.errors import ConfigError, ExperimentError, Interrupted
-from runway.executors.artifacts import data_statistics, save_tokenizer
 from runway.executors.base_executor import BaseExecutor
+from runway.executors.data_statistics import data_statistics
 from runway.experiment.callbacks.checkpointing import checkpoint_callback
 from runway.experiment.callbacks.early_stopping import early_stopping_callbacks
 from runway.experiment.callbacks.progress import progress_callbacks
@@ -184,7 +184,7 @@ class Training:
         info(f"model: {summary.total_parameters:,} parameters, {summary.trainable_parameters:,} of them trained")
         if isinstance(executor, BaseExecutor) and rank() == 0:
             write_json(run.train / file_names.DATA_STATISTICS, data_statistics(executor.dataloaders()))
-            save_tokenizer(executor, run.train)
+            executor.save_tokenizer(run.train)
 
     def _fit(
         self, trainer: lightning.Trainer, executor: lightning.LightningModule, run: RunFolder, resumed: Resumed | None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import AssetError, ConfigError, did_you_mean
+from runway.library_internals import evaluate_offline
 
 if TYPE_CHECKING:
     import evaluate
@@ -90,11 +91,9 @@ def _from_hub(name: str, kwargs: dict[str, Any]) -> evaluate.EvaluationModule:
     import evaluate
 
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
-    settings: Any = sys.modules["evaluate.config"]
-    before = settings.HF_EVALUATE_OFFLINE
-    settings.HF_EVALUATE_OFFLINE = before or offline  # evaluate has a switch of its own
     try:
-        return evaluate.load(name, **kwargs)
+        with evaluate_offline(offline):
+            return evaluate.load(name, **kwargs)
     except ImportError as error:
         raise ConfigError(f"the metric {name!r} needs a package that is not installed: {error}") from error
     except (FileNotFoundError, ConnectionError, OSError) as error:
@@ -103,5 +102,3 @@ def _from_hub(name: str, kwargs: dict[str, Any]) -> evaluate.EvaluationModule:
             f"the metric {name!r} is not one that runway ships, and the hub does not give it: {why}",
             hint=f"give the path of a metric module, or one that ships: {did_you_mean(name, SHIPPED, listing=20)}",
         ) from error
-    finally:
-        settings.HF_EVALUATE_OFFLINE = before

@@ -14,7 +14,7 @@ def record(batches: list[list[int]], loader_idx: int = 0) -> tuple[EvalRecorder,
     recorder, order = EvalRecorder("validation"), RowOrder()
     for rows in batches:
         recorder.log_sample_dict_batch({"row": rows, "text": [f"row {row}" for row in rows]})
-        order.note({"index": torch.tensor(rows)}, len(rows), loader_idx, None)
+        order.add({"index": torch.tensor(rows)}, len(recorder), loader_idx, None)
     return recorder, order
 
 
@@ -29,14 +29,14 @@ def test_batches_without_an_index_stay_as_they_came():
     recorder, order = EvalRecorder("validation"), RowOrder()
     for rows in ([7, 8], [3, 1]):
         recorder.log_sample_dict_batch({"row": rows})
-        order.note({"input_ids": torch.zeros(2)}, 2, 0, DataLoader([0] * 4))
+        order.add({"input_ids": torch.zeros(2)}, len(recorder), 0, DataLoader([0] * 4))
     assert list(order.apply(recorder).get_sample_logs_column("row")) == [7, 8, 3, 1]
 
 
 def test_the_order_is_left_where_a_step_records_another_number_of_rows():
     recorder, order = EvalRecorder("validation"), RowOrder()
     recorder.log_sample_dict_batch({"row": [2, 2, 1, 1]})
-    order.note({"index": torch.tensor([2, 1])}, 4, 0, None)
+    order.add({"index": torch.tensor([2, 1])}, len(recorder), 0, None)
     assert list(order.apply(recorder).get_sample_logs_column("row")) == [2, 2, 1, 1]
 
 
@@ -47,8 +47,8 @@ def test_an_empty_recorder():
 
 def test_loaders_come_one_after_the_other():
     order = RowOrder()
-    order.note({"index": torch.tensor([1, 0])}, 2, 0, None)
-    order.note({"index": torch.tensor([2, 0, 1])}, 3, 1, None)
+    order.add({"index": torch.tensor([1, 0])}, 2, 0, None)
+    order.add({"index": torch.tensor([2, 0, 1])}, 5, 1, None)
     assert _first_of_each([(None, (order.loaders, order.rows, True))]) == [1, 0, 3, 4, 2]
 
 
@@ -61,7 +61,7 @@ def test_shards_of_torchs_sampler_are_merged_without_its_padding(rows, ranks):
         part, order = EvalRecorder("validation"), RowOrder()
         for batch in loader:
             part.log_sample_dict_batch({"row": batch.tolist()})
-            order.note({"x": batch}, len(batch), 0, loader)
+            order.add({"x": batch}, len(part), 0, loader)
         shards.append((part, (order.loaders, order.rows, order.known)))
     assert sum(len(part) for part, _ in shards) >= rows
     assert list(_in_order(shards).get_sample_logs_column("row")) == list(range(rows))

@@ -25,7 +25,7 @@ class NonFiniteLossError(RunwayError):
 class StopOnNaN(lightning.Callback):
     """Raise NonFiniteLossError at the first step whose loss is NaN or infinite.
 
-    The first bad step is noted on the loss's own device, and fetched only now and then from a GPU, so that
+    The first bad step is kept on the loss's own device, and fetched only now and then from a GPU, so that
     looking at it does not make the GPU wait.
 
     Args:
@@ -39,7 +39,7 @@ class StopOnNaN(lightning.Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note whether the step's loss is finite."""
+        """Find out whether the step's loss is finite."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if not isinstance(loss, torch.Tensor):
             return
@@ -53,7 +53,7 @@ class StopOnNaN(lightning.Callback):
             self._fetch(trainer, batch_idx)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Fetch what was noted since the last time."""
+        """Fetch what was found since the last time."""
         self._fetch(trainer, trainer.fit_loop.epoch_loop.batch_idx)
 
     def _fetch(self, trainer: lightning.Trainer, batch_idx: int) -> None:

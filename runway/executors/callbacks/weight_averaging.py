@@ -9,10 +9,10 @@ from typing import Any
 import lightning
 import torch
 
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import must_be_known, must_be_whole
 from runway.log import warning
 
-PLACE = "executor.init_kwargs.average_last"
+SETTING = "executor.init_kwargs.average_last"
 RAW_KEY, SNAPSHOTS_KEY = "raw_state_dict", "averaged_snapshots"
 
 
@@ -44,17 +44,10 @@ class AverageLastWeights(lightning.Callback):
             ConfigError: it is neither, or a number is below 1.
         """
         given: dict[str, Any] = dict(setting) if isinstance(setting, Mapping) else {"count": setting}
-        for name in given:
-            if name not in ("count", "every_n_steps"):
-                raise ConfigError(
-                    f"unknown key {name!r}", where=PLACE, hint=did_you_mean(name, ["count", "every_n_steps"])
-                )
-        for name in ("count", "every_n_steps"):
-            value = given.get(name)
-            if name == "every_n_steps" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"`{name}` must be a whole number from 1, but is {value!r} instead", where=PLACE)
+        must_be_known(given, ["count", "every_n_steps"], "unknown key", where=SETTING)
+        must_be_whole("count", given.get("count"), least=1, where=SETTING)
+        if given.get("every_n_steps") is not None:
+            must_be_whole("every_n_steps", given["every_n_steps"], least=1, where=SETTING)
         return cls(**given)
 
     @property
@@ -72,7 +65,7 @@ class AverageLastWeights(lightning.Callback):
         self._step = step
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Put the mean in the place of the weights."""
+        """Put the mean where the weights were."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if not self.every_n_steps:
@@ -93,7 +86,7 @@ class AverageLastWeights(lightning.Callback):
             put_weights(pl_module, self._mean())
         else:
             when = f"every {self.every_n_steps} steps" if self.every_n_steps else "at each validation"
-            warning(f"{PLACE}: nothing was averaged; a snapshot is taken {when}, and there was none")
+            warning(f"{SETTING}: nothing was averaged; a snapshot is taken {when}, and there was none")
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]

@@ -13,24 +13,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 
+from runway.library_internals import attention_of, register_attention_like_sdpa, sdpa_attention
+
 NAME = "runway_sdpa"
 LONGEST_PLAIN = 160  # tokens; beyond, the formula's matrix of scores costs more than casting to fp32
 
 
 def use_fast_attention(model: Any) -> None:
     """Let a transformers model that uses SDPA take this module's choice of kernel; others stay as they are."""
-    if getattr(getattr(model, "config", None), "_attn_implementation", None) != "sdpa":
-        return
-    _register()
-    model.set_attn_implementation(NAME)
-
-
-def _register() -> None:
-    from transformers import AttentionInterface
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
-
-    AttentionInterface.register(NAME, attend)
-    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, sdpa_mask)
+    if attention_of(model) == "sdpa":
+        register_attention_like_sdpa(NAME, attend)
+        model.set_attn_implementation(NAME)
 
 
 def attend(
@@ -63,11 +56,9 @@ def attend(
         ``[B, T, H, D]``, and None for the weights.
     """
     if not _is_ours(query, key, kwargs):
-        from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
         if position_bias is not None:  # transformers before 5 knows no such argument
             kwargs["position_bias"] = position_bias
-        return sdpa_attention_forward(
+        return sdpa_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
         )
     causal = getattr(module, "is_causal", False) if is_causal is None else is_causal

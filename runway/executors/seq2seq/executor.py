@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from runway.errors import ConfigError, DataError, did_you_mean
+from runway.errors import ConfigError, DataError, must_be, must_be_known
 from runway.executors.base_executor import BaseExecutor
 from runway.executors.callbacks.weight_averaging import RAW_KEY, AverageLastWeights, put_weights
+from runway.executors.lightning_internals import attached_trainer
 from runway.executors.seq2seq.export import export_translator
 from runway.executors.seq2seq.generation import Generation
 from runway.executors.seq2seq.model import Tokenizers, make_model, max_positions
@@ -33,10 +34,8 @@ if TYPE_CHECKING:
     import lightning
 
     from runway.config.config import Config
-    from runway.pipeline import DataPipeline
     from runway.recorder import EvalRecorder
 
-SPLITS = {"train": "train", "sanity_check": "validation", "validate": "validation", "test": "test"}
 EXPORT_FOLDER = "export"
 SCORES = ("sacrebleu", "chrf")
 
@@ -54,19 +53,12 @@ class Seq2SeqExecutor(BaseExecutor):
     A test leaves the model in ``export`` of its folder, as ``save_pretrained`` writes it; ``runway translate``
     uses that.
 
+    ``model_config`` holds ``from_pretrained_kwargs``, or ``from_config_kwargs`` for a model from scratch, whose sizes
+    of vocabulary and special tokens follow from the tokenizer; ``train_from_scratch: true`` takes a pretrained
+    model's architecture only. ``tokenizer`` may be ``{source: …, target: …}``.
+
     Args:
-        data_pipeline_config: the config's ``data_pipeline``.
-        model_config: ``from_pretrained_kwargs``, or ``from_config_kwargs`` for a model from scratch, whose sizes
-            of vocabulary and special tokens follow from the tokenizer; ``train_from_scratch: true`` takes a
-            pretrained model's architecture only.
-        mode: ``train``, ``test`` or ``eval``.
-        train_config: the config's ``train``.
-        test_config: the config's ``test``.
-        log_file_path: the run's log file.
-        use_data_node: the node that gives the dataloaders, or the encoded DatasetDict to make them of.
-        tokenizer: the tokenizer, or ``{source: …, target: …}``; by default the one of ``tokenizer_config``.
-        global_config: the whole config.
-        data_pipeline: a pipeline that is there already.
+        *args: BaseExecutor's.
         tokenizer_node: the node that gives the tokenizer (TrainTokenizer), instead of ``tokenizer_config``.
         label_smoothing: the part of the target's probability that is spread over the vocabulary, in training.
         generate_params: how to decode: what transformers' GenerationConfig takes (``num_beams``, ``length_penalty``),
@@ -75,23 +67,14 @@ class Seq2SeqExecutor(BaseExecutor):
         average_last: average weights in validation, checkpoints and test: of so many last validations, or
             ``{count, every_n_steps}``; see ``AverageLastWeights``.
         export: whether a test saves the model for use.
-        **kwargs: none is taken; a name that is not known is an error.
+        **kwargs: BaseExecutor's.
     """
 
     lora_task_type = "SEQ_2_SEQ_LM"
 
     def __init__(
         self,
-        data_pipeline_config: Mapping[str, Any] | None,
-        model_config: Mapping[str, Any] | None,
-        mode: str,
-        train_config: Mapping[str, Any] | None = None,
-        test_config: Mapping[str, Any] | None = None,
-        log_file_path: str | Path | None = None,
-        use_data_node: str | None = None,
-        tokenizer: Any = None,
-        global_config: Mapping[str, Any] | None = None,
-        data_pipeline: DataPipeline | None = None,
+        *args: Any,
         tokenizer_node: str | None = None,
         label_smoothing: float = 0.0,
         generate_params: Mapping[str, Any] | None = None,
@@ -100,11 +83,9 @@ class Seq2SeqExecutor(BaseExecutor):
         export: bool = True,
         **kwargs: Any,
     ) -> None:
-        if isinstance(label_smoothing, bool) or not 0 <= label_smoothing < 1:
-            raise ConfigError(
-                f"`label_smoothing` must be from 0 to below 1, but is {label_smoothing!r} instead",
-                where="executor.init_kwargs.label_smoothing",
-            )
+        fits = not isinstance(label_smoothing, bool) and 0 <= label_smoothing < 1
+        where = "executor.init_kwargs.label_smoothing"
+        must_be(fits, "label_smoothing", "from 0 to below 1", label_smoothing, where=where)
         self.tokenizer_node = tokenizer_node
         self.label_smoothing = float(label_smoothing)
         self.generate_params = dict(generate_params or {})
@@ -112,19 +93,7 @@ class Seq2SeqExecutor(BaseExecutor):
         self.average_last = average_last
         self.export = export
         self._raw_weights: dict[str, torch.Tensor] | None = None
-        super().__init__(
-            data_pipeline_config,
-            model_config,
-            mode,
-            train_config=train_config,
-            test_config=test_config,
-            log_file_path=log_file_path,
-            use_data_node=use_data_node,
-            tokenizer=tokenizer,
-            global_config=global_config,
-            data_pipeline=data_pipeline,
-            **kwargs,
-        )
+        super().__init__(*args, **kwargs)
         self.head = PackedHead(self.model)
         if average_last is not None:
             AverageLastWeights.of(average_last)  # a mistake in it shows now
@@ -146,21 +115,24 @@ class Seq2SeqExecutor(BaseExecutor):
         self.start_id: int = self.pad_id if start is None else start
 
     def _find_tokenizers(self) -> Tokenizers:
-        where = "executor.init_kwargs.tokenizer_node"
         if self.tokenizer_node is None or self._tokenizer is not None:
             return Tokenizers.of(self.tokenizer, "tokenizer_config")
         nodes = list((self.data_pipeline_config.get("transforms") or {}) if self.dp is not None else {})
-        if self.tokenizer_node not in nodes:
-            raise ConfigError(
-                f"the data pipeline has no node {self.tokenizer_node!r} that gives a tokenizer",
-                where=where,
-                hint=did_you_mean(self.tokenizer_node, nodes, listing=20),
-            )
+        where = "executor.init_kwargs.tokenizer_node"
+        must_be_known([self.tokenizer_node], nodes, "the data pipeline has no node", where=where, listing=20)
         assert self.dp is not None
         found = self.dp.get_data([self.tokenizer_node], explode=True)
         tokenizers = Tokenizers.of(found, f"{where}={self.tokenizer_node!r}")
         self._tokenizer = tokenizers.target
         return tokenizers
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """Save the tokenizer; two in folders by side."""
+        if self.tokenizers.joint:
+            super().save_tokenizer(folder)
+            return
+        for side, tokenizer in self.tokenizers._asdict().items():
+            tokenizer.save_pretrained(folder / side)
 
     def on_fit_start(self) -> None:
         """Find out what would fail after an epoch: decoding settings, a monitored score that nobody computes."""
@@ -201,7 +173,8 @@ class Seq2SeqExecutor(BaseExecutor):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Where a training goes on without averaging: from the weights as trained, not from their mean."""
         super().on_load_checkpoint(checkpoint)
-        trains = self._trainer is not None and self.trainer.state.fn == "fit"
+        trainer = attached_trainer(self)
+        trains = trainer is not None and trainer.state.fn == "fit"
         self._raw_weights = checkpoint.get(RAW_KEY) if trains and self.average_last is None else None
 
     # One batch
@@ -237,9 +210,7 @@ class Seq2SeqExecutor(BaseExecutor):
         }
 
     def _check_batch(self, batch: Mapping[str, Any]) -> None:
-        stage = self.trainer.state.stage if self._trainer is not None else None
-        split = SPLITS.get(getattr(stage, "value", ""), "")
-        where = f"the {split} split of {self.use_data_node!r}"
+        where = self.split_at_hand()
         for name in ("input_ids", "labels"):
             if name not in batch:
                 raise DataError(

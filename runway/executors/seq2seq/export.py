@@ -15,6 +15,7 @@ from transformers import GenerationConfig
 from transformers.utils import logging as hf_logging
 
 from runway.config.signatures import accepted_settings
+from runway.library_internals import adapter_layers
 from runway.transforms.base import HFDatasetTransform
 from runway.transforms.translation.clean_and_filter import SIDES
 
@@ -96,11 +97,8 @@ def _without_adapters(model: Any) -> Any:
 
 def _untie_adapted(model: Any) -> None:
     """Give each layer weights of its own, where an adapter on one of them must not change the others."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-    from peft.utils import ModulesToSaveWrapper
-
     uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
-    kinds = (BaseTunerLayer, ModulesToSaveWrapper)
+    kinds = adapter_layers()
     adapted: Iterable[torch.nn.Module] = filter(lambda module: isinstance(module, kinds), model.modules())
     if not any(uses[id(weight)] > 1 for module in adapted for weight in module.parameters()):
         return

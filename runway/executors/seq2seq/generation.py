@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import ConfigError, must_be, must_be_known, must_be_whole, told_as_config_error
 
 OWN_DEFAULTS = {"max_len_a": 1.5, "max_len_b": 20}
 """A hypothesis has at most ``max_len_a * source tokens + max_len_b`` tokens (the names are fairseq's)."""
@@ -34,7 +34,7 @@ class Generation:
             them, and ``max_len_a``, ``max_len_b``. With ``max_new_tokens`` or ``max_length`` the limit is that.
         base: the model's own settings, which ``params`` go over.
         positions: how many positions the decoder has; None for a model without such a limit.
-        where: the place of ``params`` in the config, for errors.
+        where: what ``params`` are called in the config, for errors.
 
     Raises:
         ConfigError: a setting that does not exist, or a value that transformers refuses.
@@ -52,10 +52,20 @@ class Generation:
         self.positions = positions
         self.where = where
         _check_names(self.params, where)
-        own = {key: _number(self.params[key], key, where) for key in OWN_DEFAULTS if key in self.params}
-        fixed = next((self.params[key] for key in _SETS_LENGTH if self.params.get(key) is not None), None)
+        own = {key: self.params[key] for key in OWN_DEFAULTS if key in self.params}
+        for key, value in own.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            must_be(is_number and 0 <= value < math.inf, key, "a number from 0", value, where=where)
+        fixed = next((key for key in _SETS_LENGTH if self.params.get(key) is not None), None)
         if fixed is not None:
-            _check_length(fixed, positions, where)
+            length = self.params[fixed]
+            must_be_whole(fixed, length, least=1, where=where)
+            if positions is not None and length > positions:
+                raise ConfigError(
+                    f"hypotheses of {length} tokens do not fit: the model has {positions} positions",
+                    where=where,
+                    hint="a smaller max_new_tokens, or a model with more (max_position_embeddings)",
+                )
             if own:
                 raise ConfigError(
                     f"`{next(iter(own))}` and a fixed length are two limits for the same thing",
@@ -113,13 +123,16 @@ class Generation:
         config, training = copy.copy(self.config), model.training
         config.max_new_tokens, config.min_new_tokens, config.min_length = 1, None, 0
         model.eval()
+        what = "transformers cannot decode with these settings"  # of any kind: it has no class of its own for it
         try:
-            with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), _decoding(model, config):
+            with (
+                told_as_config_error(what, Exception, where=self.where),
+                torch.random.fork_rng(devices=[]),
+                warnings.catch_warnings(),
+                _decoding(model, config),
+            ):
                 warnings.simplefilter("ignore")
                 model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
-        except Exception as error:  # transformers has no class of its own for it
-            reason = " ".join(str(error).split())[:300]
-            raise ConfigError(f"transformers cannot decode with these settings: {reason}", where=self.where) from error
         finally:
             model.train(training)
 
@@ -190,27 +203,7 @@ def _check_names(params: Mapping[str, Any], where: str) -> None:
             raise ConfigError(
                 f"`{name}` is not for the config: decoding gives one hypothesis for each sentence", where=where
             )
-        if name not in known:
-            raise ConfigError(f"decoding has no setting {name!r}", where=where, hint=did_you_mean(name, known))
-
-
-def _check_length(length: Any, positions: int | None, where: str) -> None:
-    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        raise ConfigError(
-            f"`max_length` and `max_new_tokens` must be a whole number from 1, but are {length!r} instead", where=where
-        )
-    if positions is not None and length > positions:
-        raise ConfigError(
-            f"hypotheses of {length} tokens do not fit: the model has {positions} positions",
-            where=where,
-            hint="a smaller max_new_tokens, or a model with more (max_position_embeddings)",
-        )
-
-
-def _number(value: Any, name: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or not math.isfinite(value):
-        raise ConfigError(f"`{name}` must be a number from 0, but is {value!r} instead", where=where)
-    return float(value)
+    must_be_known(params, known, "decoding has no setting", where=where)
 
 
 def _build(given: dict[str, Any], base: GenerationConfig | None, where: str, *, drop_length: bool) -> GenerationConfig:
@@ -223,13 +216,8 @@ def _build(given: dict[str, Any], base: GenerationConfig | None, where: str, *, 
     if drop_length or set(_SETS_LENGTH) & set(given):
         for key in _SETS_LENGTH:
             settings.pop(key, None)
-    beams = given.get("num_beams", 1)
-    if isinstance(beams, bool) or not isinstance(beams, int) or beams < 1:
-        raise ConfigError(f"`num_beams` must be a whole number from 1, but is {beams!r} instead", where=where)
-    try:
+    must_be_whole("num_beams", given.get("num_beams", 1), least=1, where=where)
+    with told_as_config_error("transformers refuses these settings", ValueError, TypeError, where=where):
         config = GenerationConfig.from_dict({**settings, **given})
         config.validate(strict=False)
-    except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"transformers refuses these settings: {reason[:300]}", where=where) from error
     return config

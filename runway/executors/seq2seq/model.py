@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from transformers import AutoConfig, AutoModelForSeq2SeqLM
-from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForSeq2SeqLM
 
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import ConfigError, did_you_mean, must_be, must_be_known, told_as_config_error
 from runway.executors.pretrained import load_pretrained
 from runway.executors.seq2seq.cpu_attention import use_fast_attention
+from runway.library_internals import encoder_decoder_types
 from runway.log import warning
 
 if TYPE_CHECKING:
     from runway.config.config import Config
 
-PLACE = "model_config"
-SCRATCH_PLACE = f"{PLACE}.from_config_kwargs"
+SECTION = "model_config"
+SCRATCH_SECTION = f"{SECTION}.from_config_kwargs"
 
 
 class Tokenizers(NamedTuple):
@@ -76,7 +76,7 @@ def make_model(model_config: Config, tokenizers: Tokenizers) -> Any:
     if sizes and pretrained and not model_config.get("train_from_scratch"):
         raise ConfigError(
             "`from_pretrained_kwargs` asks for trained weights, `from_config_kwargs` for a model from scratch",
-            where=PLACE,
+            where=SECTION,
             hint="leave one out: `~model_config.from_config_kwargs`, or `model_config:` (not `+:`) over a template; "
             "`train_from_scratch: true` takes the pretrained architecture with these changes",
         )
@@ -91,7 +91,7 @@ def make_model(model_config: Config, tokenizers: Tokenizers) -> Any:
 
 
 def max_positions(model: Any) -> int | None:
-    """How many positions both sides of the model have a place for; None where they are relative."""
+    """How many positions both sides of the model have; None where they are relative."""
     found = [getattr(model.config, f"max_{side}position_embeddings", None) for side in ("", "encoder_", "decoder_")]
     return min((count for count in found if isinstance(count, int) and count > 0), default=None)
 
@@ -100,7 +100,6 @@ def _from_scratch(model_config: Config, tokenizers: Tokenizers) -> Any:
     given = dict(model_config.get("from_config_kwargs") or {})
     source, target = tokenizers
     name = (model_config.get("from_pretrained_kwargs") or {}).get("pretrained_model_name_or_path")
-    place = SCRATCH_PLACE
     special = {
         "pad_token_id": target.pad_token_id,
         "eos_token_id": target.eos_token_id,
@@ -120,93 +119,75 @@ def _from_scratch(model_config: Config, tokenizers: Tokenizers) -> Any:
         model_type = config.model_type
         if hasattr(config, "decoder_vocab_size"):
             sizes["decoder_vocab_size"] = len(target)
-        _check_settings(model_type, given, place)
+        _check_settings(model_type, given)
         config.update({**sizes, **special, **given})  # over what the checkpoint says, old keys of transformers included
     elif not model_type:
         raise ConfigError(
             "`model_type` must name an encoder-decoder, such as 'marian' or 'bart'",
-            where=place,
+            where=SCRATCH_SECTION,
             hint="or name a model to take the architecture of: from_pretrained_kwargs and train_from_scratch",
         )
     else:
-        _check_settings(model_type, given, place)
-        try:
+        _check_settings(model_type, given)
+        with told_as_config_error(
+            f"a {model_type!r} model has no such settings", TypeError, ValueError, where=SCRATCH_SECTION
+        ):
             config = AutoConfig.for_model(model_type, **{**sizes, **special, **given})
-        except (TypeError, ValueError) as error:
-            reason = str(error).strip().split("\n")[0][:300]
-            raise ConfigError(f"a {model_type!r} model has no such settings: {reason}", where=place) from error
     if not tokenizers.joint and not hasattr(AutoConfig.for_model(model_type), "decoder_vocab_size"):
         raise ConfigError(
             f"a {model_type!r} model has one vocabulary for both sides, but there are two tokenizers",
-            where=place,
+            where=SCRATCH_SECTION,
             hint="train one tokenizer for both (`joint: true`), or take model_type 'marian'",
         )
-    _check_sizes(config, tokenizers, place)
-    try:
-        kwargs = {"attn_implementation": attention} if attention else {}
+    _check_sizes(config, tokenizers)
+    kwargs = {"attn_implementation": attention} if attention else {}
+    kinds = (TypeError, ValueError, AssertionError)
+    with told_as_config_error(f"a {model_type!r} model cannot be made", *kinds, where=SCRATCH_SECTION):
         model = AutoModelForSeq2SeqLM.from_config(config, **kwargs)
-    except (TypeError, ValueError, AssertionError) as error:
-        reason = str(error).strip().split("\n")[0][:300]
-        raise ConfigError(f"a {model_type!r} model cannot be made: {reason}", where=place) from error
     if config.pad_token_id not in (None, config.eos_token_id):  # neither is ever a target, so it was never learnt
         unused = {config.pad_token_id, config.decoder_start_token_id} - {None, config.eos_token_id}
         model.generation_config.bad_words_ids = [[token] for token in sorted(unused)]
     return model
 
 
-def _check_settings(model_type: str, given: Mapping[str, Any], place: str) -> None:
+def _check_settings(model_type: str, given: Mapping[str, Any]) -> None:
     """Raise for what the user has written and the architecture does not have."""
-    try:
-        defaults = AutoConfig.for_model(model_type)
-    except (TypeError, ValueError) as error:
-        known_types = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
-        raise ConfigError(
-            f"there is no model of type {model_type!r}",
-            where=f"{place}.model_type",
-            hint=did_you_mean(str(model_type), known_types),
-        ) from error
+    where = f"{SCRATCH_SECTION}.model_type"
+    if model_type not in CONFIG_MAPPING:
+        hint = did_you_mean(str(model_type), encoder_decoder_types())
+        raise ConfigError(f"there is no model of type {model_type!r}", where=where, hint=hint)
+    defaults = AutoConfig.for_model(model_type)
     if not getattr(defaults, "is_encoder_decoder", False):
-        raise ConfigError(
-            f"`model_type` must name an encoder-decoder, but {model_type!r} is none",
-            where=f"{place}.model_type",
-            hint="such as marian, bart, t5, pegasus, mbart",
-        )
+        message = f"`model_type` must name an encoder-decoder, but {model_type!r} is none"
+        raise ConfigError(message, where=where, hint="such as marian, bart, t5, pegasus, mbart")
     known = defaults.to_dict().keys() | set(getattr(defaults, "attribute_map", None) or {})
     known |= {"bos_token_id", "forced_eos_token_id", "decoder_start_token_id", "decoder_vocab_size"}
+    known |= {"share_encoder_decoder_embeddings"}
     replace = "to leave out what a template sets, write `model_config:`, not `model_config+:`"
-    for key in given:
-        if key not in known and key != "share_encoder_decoder_embeddings":
-            raise ConfigError(
-                f"a {model_type!r} model has no setting {key!r}",
-                where=place,
-                hint=f"{did_you_mean(key, sorted(known))}; {replace}",
-            )
+    must_be_known(given, known, f"a {model_type!r} model has no setting", where=SCRATCH_SECTION, hint=replace)
 
 
-def _check_sizes(config: Any, tokenizers: Tokenizers, place: str) -> None:
+def _check_sizes(config: Any, tokenizers: Tokenizers) -> None:
     decoder_size = getattr(config, "decoder_vocab_size", None) or config.vocab_size
     for key, size, tokenizer in (
         ("vocab_size", config.vocab_size, tokenizers.source),
         ("decoder_vocab_size", decoder_size, tokenizers.target),
     ):
-        if size < len(tokenizer):
-            raise ConfigError(
-                f"`{key}` must be at least the tokenizer's {len(tokenizer)} tokens, but is {size} instead",
-                where=place,
-                hint="leave it out: it follows from the tokenizer",
-            )
+        must, hint = f"at least the tokenizer's {len(tokenizer)} tokens", "leave it out: it follows from the tokenizer"
+        must_be(size >= len(tokenizer), key, must, size, where=SCRATCH_SECTION, hint=hint)
     width = getattr(config, "d_model", None)
     for key in ("encoder_attention_heads", "decoder_attention_heads"):
         heads = getattr(config, key, None)
         if isinstance(width, int) and isinstance(heads, int) and heads and config.model_type != "t5" and width % heads:
             raise ConfigError(
-                f"`d_model` must be a multiple of `{key}`, but is {width} with {heads} heads instead", where=place
+                f"`d_model` must be a multiple of `{key}`, but is {width} with {heads} heads instead",
+                where=SCRATCH_SECTION,
             )
 
 
 def _check_pretrained(model: Any, tokenizers: Tokenizers) -> None:
     """Raise where tokenizer and weights cannot belong together: the ids of the one mean nothing to the other."""
-    where = f"{PLACE}.from_pretrained_kwargs"
+    where = f"{SECTION}.from_pretrained_kwargs"
     hint = (
         "use the tokenizer that belongs to the model (`tokenizer_config: { version_name: … }`), or train from scratch"
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import ConfigError, did_you_mean
+from runway.executors.lightning_internals import has_validated, validation_batches
 
 if TYPE_CHECKING:
     import lightning
@@ -17,7 +18,7 @@ def check_validation(trainer: lightning.Trainer, monitor: str, where: str) -> No
     Raises:
         ConfigError: it is.
     """
-    if monitor.startswith("val") and not sum(trainer.fit_loop.epoch_loop.val_loop._max_batches):
+    if monitor.startswith("val") and not validation_batches(trainer):
         raise ConfigError(
             f"the metric {monitor!r} will never be logged, because there is nothing to validate on",
             where=where,
@@ -28,8 +29,7 @@ def check_validation(trainer: lightning.Trainer, monitor: str, where: str) -> No
 
 def validation_was_due(trainer: lightning.Trainer) -> bool:
     """Whether a validation has been: ``max_steps``, or a resume, can end an epoch without one."""
-    validation = trainer.fit_loop.epoch_loop.val_loop
-    return validation._has_run or not sum(validation._max_batches)
+    return has_validated(trainer) or not validation_batches(trainer)
 
 
 def unknown_metric(name: str, logged: Mapping[str, Any], where: str) -> ConfigError:

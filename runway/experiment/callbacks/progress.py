@@ -11,6 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
 
+from runway.executors.lightning_internals import logged_in_validation
 from runway.log import human_seconds, info
 from runway.ranks import rank
 
@@ -90,5 +91,4 @@ class ProgressLines(lightning.Callback):
 
 
 def _is_of_validation(name: str, trainer: lightning.Trainer) -> bool:
-    results = trainer.fit_loop.epoch_loop.val_loop._results
-    return any(metric.meta.name == name for metric in results.values())
+    return name in logged_in_validation(trainer)

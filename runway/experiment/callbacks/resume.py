@@ -15,6 +15,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 
+from runway.executors.lightning_internals import begin_new_epoch, combined_mode, skip_by_index
 from runway.experiment.checkpoint_content import RESUME_KEY, random_state, resume_content, set_random_state
 from runway.log import info
 
@@ -67,12 +68,11 @@ class ResumePoint(lightning.Callback):
         self.pending = {**ranks[trainer.global_rank], "batches": point["batches"]}
         progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
         if progress["processed"] == progress["ready"]:
-            # With `max_steps`, Lightning takes an epoch that is over for one that goes on, and ends too early.
-            vars(trainer.fit_loop)["_iteration_based_training"] = bool
+            begin_new_epoch(trainer, forced=True)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """The loops are restored by now: say where the training goes on."""
-        vars(trainer.fit_loop).pop("_iteration_based_training", None)
+        begin_new_epoch(trainer, forced=False)
         if self.resumed:
             steps = trainer.estimated_stepping_batches
             info(f"going on at step {trainer.global_step}" + (f" of {int(steps)}" if math.isfinite(steps) else ""))
@@ -87,7 +87,7 @@ class ResumePoint(lightning.Callback):
 def _replayable(train_dataloader: Any, point: ResumePoint) -> CombinedLoader:
     loader = train_dataloader()
     if isinstance(loader, CombinedLoader):
-        return ReplayLoader(loader.iterables, loader._mode, point)
+        return ReplayLoader(loader.iterables, combined_mode(loader), point)
     return ReplayLoader(loader, "max_size_cycle", point)
 
 
@@ -139,14 +139,9 @@ class ReplayLoader(CombinedLoader):
 
     def _skip(self, count: int) -> None:
         info(f"resuming inside the epoch, after batch {count}")
-        iterators = getattr(self._iterator, "iterators", [])
-        # One process and one map-style loader: the order is enough, the rows need not be read again.
-        if len(iterators) == 1 and _reads_by_index(iterators[0]):
+        if not skip_by_index(self, count):
             for _ in range(count):
-                iterators[0]._next_index()
-            return
-        for _ in range(count):
-            super().__next__()
+                super().__next__()
 
     def _set_epoch(self, epoch: int) -> None:
         """Tell samplers the epoch before they are asked: after a resume it is not 0."""
@@ -156,9 +151,3 @@ class ReplayLoader(CombinedLoader):
                 set_epoch = getattr(sampler, "set_epoch", None)
                 if callable(set_epoch):
                     set_epoch(epoch)
-
-
-def _reads_by_index(iterator: Any) -> bool:
-    from torch.utils.data.dataloader import _DatasetKind, _SingleProcessDataLoaderIter
-
-    return isinstance(iterator, _SingleProcessDataLoaderIter) and iterator._dataset_kind == _DatasetKind.Map

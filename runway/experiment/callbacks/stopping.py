@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import Checkpoint
 
+from runway.executors.lightning_internals import accumulates, log_step_now, validates_next
 from runway.experiment.callbacks.checkpointing import RunCheckpoint
 from runway.log import warning
 
@@ -61,11 +62,10 @@ class StopWhenAsked(Checkpoint):
     ) -> None:
         """Stop here, unless the epoch ends or a validation comes first."""
         loop = trainer.fit_loop.epoch_loop
-        if not self._asked_on_a_rank(trainer) or loop.batch_progress.is_last_batch or self._validates_next(trainer):
+        if not self._asked_on_a_rank(trainer) or loop.batch_progress.is_last_batch or validates_next(trainer):
             return
-        if not loop._should_accumulate():  # half an accumulated step cannot be saved
-            trainer._logger_connector.on_batch_end()  # the step's metrics are logged after this hook
-            trainer._logger_connector.update_train_step_metrics()
+        if not accumulates(trainer):  # half an accumulated step cannot be saved
+            log_step_now(trainer)  # Lightning does so after this hook
             self._stop(trainer)
 
     def on_validation_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
@@ -89,10 +89,6 @@ class StopWhenAsked(Checkpoint):
         if trainer.world_size == 1:
             return self.asked
         return trainer.strategy.reduce_boolean_decision(self.asked, all=False)  # all ranks stop at one step
-
-    def _validates_next(self, trainer: lightning.Trainer) -> bool:
-        fetcher = trainer.fit_loop._data_fetcher
-        return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
     def _stop(self, trainer: lightning.Trainer, *, epoch_is_over: bool = False) -> None:
         checkpoint = trainer.checkpoint_callback

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.assets import assets_cache, fetch, hub_is_reachable, is_asset
 from runway.errors import AssetError, ConfigError, DataError, RunwayError, did_you_mean
+from runway.library_internals import hub_cache_only
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
 from runway.transforms.loading.data_files import format_of, read_files
@@ -228,7 +229,7 @@ class LoadHFDataset(BaseTransform):
         if limit is not None and reachable:
             kwargs["streaming"] = True
         try:
-            with nullcontext() if reachable else _hub_cache_only():
+            with nullcontext() if reachable else hub_cache_only():
                 loaded = datasets.load_dataset(name, **kwargs)
         except (DatasetNotFoundError, OSError, ValueError, RuntimeError) as error:
             raise self._hub_error(name, error, reachable) from error
@@ -276,20 +277,6 @@ class LoadHFDataset(BaseTransform):
             raise ConfigError(f"`splits` has {part!r}: {error}", where=self.where, hint="'train[:80%]'") from error
         rows = [loaded[piece.splitname].select(range(piece.from_, piece.to)) for piece in pieces]
         return rows[0] if len(rows) == 1 else concatenate_datasets(rows)
-
-
-@contextmanager
-def _hub_cache_only() -> Iterator[None]:
-    """Serve what was downloaded before, without a minute of retries; HF has no argument for that."""
-    import datasets
-    from huggingface_hub import constants
-
-    before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
 def _as_list(paths: Any) -> list[str]:

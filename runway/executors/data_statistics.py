@@ -1,19 +1,13 @@
-"""What a training leaves in its run folder beside weights and metrics: statistics of its data, and its tokenizer."""
+"""What a training's data is in numbers: rows, batches, tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from runway.transforms.arrow_tables import column, lengths
-
-if TYPE_CHECKING:
-    from runway.executors.base_executor import BaseExecutor
-
-TOKENIZER_FOLDER = "tokenizer"
 
 
 def data_statistics(loaders: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,15 +24,11 @@ def data_statistics(loaders: Mapping[str, Any]) -> dict[str, Any]:
     for name, given in loaders.items():
         role = str(name).removesuffix("_dataloaders")
         for number, loader in enumerate(given if isinstance(given, list | tuple) else [given]):
-            facts: dict[str, Any] = {}
-            counts: list[tuple[str, Any]] = [("rows", getattr(loader, "dataset", None)), ("batches", loader)]
-            for key, counted in counts:
-                if hasattr(counted, "__len__"):
-                    facts[key] = len(counted)
-            columns = _columns(getattr(loader, "dataset", None))
-            if columns:
-                facts["columns"] = columns
-            found[role if number == 0 else f"{role}_{number}"] = facts
+            dataset = getattr(loader, "dataset", None)
+            counted = {"rows": dataset, "batches": loader}
+            facts: dict[str, Any] = {key: len(value) for key, value in counted.items() if hasattr(value, "__len__")}
+            columns = _columns(dataset)
+            found[role if number == 0 else f"{role}_{number}"] = {**facts, "columns": columns} if columns else facts
     return found
 
 
@@ -58,18 +48,3 @@ def _columns(dataset: Any) -> dict[str, Any]:
             "longest": int(counts.max()),
         }
     return found
-
-
-def save_tokenizer(executor: BaseExecutor, folder: Path) -> Path | None:
-    """Copy the executor's tokenizer into ``folder/tokenizer``, if it has used one; two in folders by side."""
-    place = folder / TOKENIZER_FOLDER
-    pair = getattr(executor, "tokenizers", None)
-    if pair is not None and not pair.joint:
-        for side in ("source", "target"):
-            getattr(pair, side).save_pretrained(place / side)
-        return place
-    tokenizer = getattr(executor, "_tokenizer", None)
-    if tokenizer is None or not hasattr(tokenizer, "save_pretrained"):
-        return None
-    tokenizer.save_pretrained(place)
-    return place
