@@ -8,7 +8,7 @@
 # In an activated conda environment `runway_imdb` (see environment.yml) that environment is used as it is.
 #
 #   RUNWAY_VENV    where the environment is (.venv in the project)
-#   RUNWAY_PYTHON  the interpreter to make it with (the first of python3.11 … python3 that is 3.10 or newer)
+#   RUNWAY_PYTHON  the interpreter to make it with (the first of python3.11 … python that is 3.11 or newer)
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -32,14 +32,14 @@ fi
 
 find_python() {
     local candidate
-    for candidate in ${RUNWAY_PYTHON:-python3.11 python3.12 python3.10 python3 python}; do
+    for candidate in ${RUNWAY_PYTHON:-python3.11 python3.12 python3 python}; do
         # Asked by running it: a name on the path may be a shim that has no such version behind it.
-        if "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' > /dev/null 2>&1; then
+        if "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' > /dev/null 2>&1; then
             echo "$candidate"
             return
         fi
     done
-    echo "setup: no Python 3.10 or newer was found; install one, or name it: RUNWAY_PYTHON=/path/to/python $0" >&2
+    echo "setup: no Python 3.11 or newer was found; install one, or name it: RUNWAY_PYTHON=/path/to/python $0" >&2
     return 1
 }
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -16,16 +17,11 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-SCRIPTS = ["run_experiment.sh", "run_tests.sh", "scripts/setup_env.sh", ".ci/run"]
+SCRIPTS = ["run_experiment.sh", "run_tests.sh", "scripts/setup_env.sh", "scripts/check_lowest_versions.sh", ".ci/run"]
 
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {

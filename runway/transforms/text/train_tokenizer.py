@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,12 +150,10 @@ class TrainTokenizer(BaseTransform):
 
     def _texts(self, dataset: Dataset, name: str) -> list[str]:
         """The texts of a column, in the form that the tokenizer itself brings them into before it encodes."""
-        import pyarrow.compute as pc
-
         if self.max_texts is not None and len(dataset) > self.max_texts:
             dataset = dataset.select(range(0, len(dataset), -(-len(dataset) // self.max_texts)))
-        normal = pc.utf8_normalize(column(dataset, name), "NFC")
-        texts = [text for text in normal.to_pylist() if text and not text.isspace()]
+        texts = [text for text in column(dataset, name).to_pylist() if text and not text.isspace()]
+        texts = [unicodedata.normalize("NFC", text) for text in texts]
         if not texts:
             raise DataError(
                 f"the {name} side is empty: {len(dataset)} rows, none with text",

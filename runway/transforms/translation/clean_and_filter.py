@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,10 @@ class CleanPairs(HFDatasetTransform):
 
         texts = pc.fill_null(texts, "")
         if self.unicode_form:
-            step(self.unicode_form, pc.utf8_normalize(texts, self.unicode_form))
+            # Not pyarrow's utf8_normalize: up to version 25 it takes letters and accents apart, and does not join them.
+            form: Any = self.unicode_form
+            normal = [unicodedata.normalize(form, text) for text in texts.to_pylist()]
+            step(form, pa.chunked_array([normal], texts.type))
         for rule in self.replacements:
             if rule.get("side") in (None, side):
                 try:

@@ -59,7 +59,7 @@ DISTINCT = [
     Other(1, 2), Point(2, 1), Colour.RED, Colour.BLUE, Slots(1), Same(1), Slots(2), Own(1), Own(2), range(3),
     range(4), slice(3), re.compile("a"), re.compile("a", re.IGNORECASE), Decimal("1"), Decimal("1.0"),
     datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1), datetime.timedelta(1),
-    datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), np.zeros(4, np.int32), np.zeros(4, np.int64),
+    datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), np.zeros(4, np.int32), np.zeros(4, np.int64),
     np.zeros(2, np.int64), np.zeros((2, 2), np.int64), np.zeros((4, 1), np.int64), np.zeros(4, np.uint32),
     np.zeros(4, np.float32), np.zeros(4, ">i4"), np.zeros(0), np.zeros((0, 2)), np.zeros((2, 0)),
     np.array([[1, 2], [3, 4]]), np.array([[1, 3], [2, 4]]), np.array(0), np.int64(0), np.int32(0), np.float32(0),
