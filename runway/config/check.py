@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.config.lightning_arguments import arguments_of, misfit
+from runway.config.annotations import misfit, read_annotation
+from runway.config.lightning_arguments import arguments_of
 from runway.config.overrides import format_path, parse_overrides
-from runway.config.schema import CONFIG, MAY_BE_NULL, PIPELINE, Keywords, Kind, Names, Required
+from runway.config.schema import CONFIG, MAY_BE_NULL, PIPELINE, Keywords, Names, Required
 from runway.errors import ConfigError, did_you_mean
 from runway.log import shown
 
@@ -98,13 +99,9 @@ def _check_top(config: Config) -> Iterator[Finding]:
         if key in CONFIG:
             continue
         for known, expected in CONFIG.items():
-            same_kind = isinstance(value, dict) if not _is_text(expected) else isinstance(value, str)
+            same_kind = isinstance(value, str if expected == "str" else dict)
             if same_kind and is_slip(key, known):
                 yield (key,), f"{UNKNOWN}`{key}`", f"did you mean {known!r}? (if it is your own, give it another name)"
-
-
-def _is_text(expected: Any) -> bool:
-    return isinstance(expected, Kind) and expected.holds("")
 
 
 def is_slip(name: str, known: str) -> bool:
@@ -152,15 +149,13 @@ def _check_section(
 def _check_value(value: Any, expected: Any, place: Place) -> Iterator[Finding]:
     if isinstance(expected, Required):
         expected = expected.of
-    if isinstance(expected, Kind):
-        must = expected.says_of(value)
-        if must is not None:
-            yield _wrong(value, must, place)
+    if isinstance(expected, str):
+        yield from _check_fit(value, expected, place)
         return
     if value is None and place[-1] in MAY_BE_NULL:
         return
     if not isinstance(value, dict):
-        yield _wrong(value, "a section", place)
+        yield from _check_fit(value, "dict", place)
     elif isinstance(expected, Keywords):
         yield from _check_keywords(value, expected, place)
     elif isinstance(expected, Names):
@@ -200,31 +195,12 @@ def _check_keywords(section: dict, expected: Keywords, place: Place) -> Iterator
             message = f"{UNKNOWN}`{format_path((*place, key))}`: Lightning's {expected.class_name} has no such argument"
             yield (*place, key), message, did_you_mean(key, known)
             continue
-        must = misfit(value, known.get(key, ""))
-        if must is not None:
-            yield _wrong(value, must, (*place, key))
+        yield from _check_fit(value, f"{known.get(key) or 'Any'} | None", (*place, key))
 
 
-def _wrong(value: Any, must: str, place: Place) -> Finding:
-    name = format_path(place)
-    return place, f"`{name}` must be {must}, but is {brief(value)} instead.", _mend(value, must)
-
-
-def brief(value: Any) -> str:
-    """A value for a message, in a config's words."""
-    if isinstance(value, dict):
-        return "a section"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _mend(value: Any, must: str) -> str | None:
-    if isinstance(value, str) and "list of texts" in must:
-        return f"write [{value}]"
-    if isinstance(value, float) and "whole number" in must and value.is_integer():
-        return f"write {int(value)}"
-    return None
+def _check_fit(value: Any, annotation: str, place: Place) -> Iterator[Finding]:
+    takes = read_annotation(annotation)
+    wrong = misfit(value, takes) if takes is not None else None
+    if wrong is not None:
+        hint = f"write [{value}]" if isinstance(value, str) and "a list of texts" in wrong.must else None
+        yield (*place, *wrong.path), wrong.sentence(place), hint
