@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from runway.cli.session import DATA_CODE, open_config
+from runway.cli.open_config import DATA_CODE, open_config
 from runway.errors import ConfigError
 from runway.log import human_bytes, human_seconds, info, table
 
@@ -15,13 +15,13 @@ from runway.log import human_bytes, human_seconds, info, table
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     started = time.perf_counter()
-    config = open_config(arguments, DATA_CODE)
+    config, graphs = open_config(arguments, DATA_CODE)
     if not config.get("data_pipeline"):
-        raise ConfigError("the config has no `data_pipeline`", where=str(config.path))
+        raise ConfigError("the config has no `data_pipeline`", where=arguments.config)
     from runway.pipeline import DataPipeline
 
     dummy = getattr(arguments, "use_dummy_data", False)
-    graph = config.graphs["data_pipeline"]
+    graph = graphs["data_pipeline"]
     pipeline = DataPipeline(config["data_pipeline"], config, use_dummy_data=dummy or None, graph=graph)
     if arguments.command == "plan":
         return _print_plan(pipeline, arguments)

@@ -27,7 +27,8 @@ def check_config(config: Config, path: Path | str | None = None) -> list[ConfigE
         config: the resolved config.
         path: its file, for the messages.
     """
-    given = parse_overrides(vars(config).get("overrides", ()))[0]
+    loaded_from = getattr(config, "loaded_from", None)
+    given = parse_overrides(loaded_from.overrides if loaded_from is not None else ())[0]
     overrides = {override.path: override.text for override in given}
     file = shown(path) if path is not None else None
     errors = []
@@ -108,8 +109,8 @@ def is_slip(name: str, known: str) -> bool:
     """Whether ``name`` is ``known`` with one slip of the finger, and not a name that was chosen.
 
     Two letters swapped, one dropped, doubled or wrong. Names end on purpose in a digit, an underscore or an s
-    (``train2``, ``evals``), begin with another letter on purpose (``brain``), and four letters are too few to
-    tell a slip from a word (``text``, ``test``).
+    (``train2``, ``evals``) and in another letter (``side_a``), begin with another letter on purpose (``brain``), and
+    four letters are too few to tell a slip from a word (``text``, ``test``).
     """
     if name == known:
         return False
@@ -127,7 +128,7 @@ def is_slip(name: str, known: str) -> bool:
     if one_more:
         return name != known + "s" and (start < len(known) or name[-1].isalpha())
     one_less = known[:start] + known[start + 1 :] == name
-    one_other = len(name) == len(known) and name[start + 1 :] == known[start + 1 :]
+    one_other = len(name) == len(known) and start < len(known) - 1 and name[start + 1 :] == known[start + 1 :]
     return one_less or one_other
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from runway.assets import assets_cache
-from runway.config.config import Config
+from runway.config.config import Config, project_of
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.executors.callbacks.stop_on_nan import StopOnNaN
 from runway.executors.eval_pipeline import check_eval_pipeline, run_eval_pipeline, scalar_stats
@@ -139,7 +139,7 @@ class BaseExecutor(lightning.LightningModule):
     @property
     def project_dir(self) -> Path:
         """The project's folder, against which relative paths in the config are taken."""
-        return Path(self.global_config.__dict__.get("project") or Path.cwd())
+        return project_of(self.global_config)
 
     def _assets_cache(self) -> Path:
         return assets_cache(self.global_config, self.project_dir)

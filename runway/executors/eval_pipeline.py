@@ -54,7 +54,7 @@ def run_eval_pipeline(
         project=project,
         cache_dir=cache_dir,
         use_dummy_data=use_dummy_data,
-        place=place,
+        where=place,
         quiet=True,
     )
     given = {name: recorder.fork() for name, node in nodes.items() if not node.get("input_node")}
@@ -82,7 +82,7 @@ def check_eval_pipeline(
     from runway.pipeline import DataPipeline
     from runway.transforms.evaluation.recorders import ComputeMetrics
 
-    graph = DataPipeline(pipeline_config, global_config=global_config, project=project, place=place).graph
+    graph = DataPipeline(pipeline_config, global_config=global_config, project=project, where=place).graph
     for name, cls in graph.classes.items():
         if not issubclass(cls, ComputeMetrics):
             continue

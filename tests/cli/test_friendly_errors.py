@@ -274,8 +274,11 @@ def test_debug_shows_the_traceback_and_keeps_the_exit_code(reviews: Project, arg
     assert "Traceback" in result.stderr
 
 
-def test_a_key_that_nothing_reads_beside_its_like_is_a_warning(reviews: Project) -> None:
+def test_a_key_that_nothing_derives_from_beside_its_like_is_a_warning(reviews: Project) -> None:
     reviews.write("more.jsonnet", "(import 'config.jsonnet') + { reader: { n: 1 }, redaer: { n: 2 }, ten: $.reader.n }")
     result = reviews.run("plan", "more.jsonnet")
-    assert "warning: nothing reads the key `redaer` of more.jsonnet: did you mean 'reader'?" in result.stderr
+    assert (
+        "warning: nothing in the config derives from the key `redaer` of more.jsonnet: did you mean 'reader'?"
+        in result.stderr
+    )
     assert result.stderr.count("warning") == 1

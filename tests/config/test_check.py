@@ -143,7 +143,7 @@ def test_all_faults_come_at_once_and_can_be_left_unchecked(files: Files, errors_
     assert len(errors_of(text)) == 4
     config = files.load(text, check=False)
     assert config.train.bacth_size == 3
-    assert next(error.message for error in check_config(config, config.path)).startswith("`meta.seed`")
+    assert next(error.message for error in check_config(config, config.loaded_from.path)).startswith("`meta.seed`")
 
 
 def test_a_config_built_in_python_can_be_checked(files: Files) -> None:
@@ -166,6 +166,30 @@ def test_slips_of_the_finger(name: str) -> None:
 )
 def test_names_that_were_chosen(name: str) -> None:
     assert not [known for known in CONFIG if is_slip(name, known)]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("dataset_de", "dataset_en"),
+        ("field_a", "field_b"),
+        ("lang1", "lang2"),
+        ("encoder", "decoder"),
+        ("max_length", "min_length"),
+        ("source", "target"),
+        ("src_vocab", "tgt_vocab"),
+        ("tokenizer", "tokenizer_config"),
+        ("modelA", "modelB"),
+        ("text", "test"),
+    ],
+)
+def test_pairs_of_names_that_were_chosen(name: str, other: str) -> None:
+    assert not is_slip(name, other)
+    assert not is_slip(other, name)
+
+
+def test_no_two_keys_of_the_schema_are_slips_of_each_other() -> None:
+    assert not [(a, b) for a in CONFIG for b in CONFIG if is_slip(a, b)]
 
 
 @pytest.mark.parametrize("keywords", [TRAINER, CHECKPOINT, EARLY_STOPPING])
