@@ -7,6 +7,7 @@ import json
 import sys
 import time
 
+from runway import registry
 from runway.cli.open_config import DATA_CODE, open_config
 from runway.errors import ConfigError
 from runway.log import human_bytes, human_seconds, info, table
@@ -52,6 +53,10 @@ def _print_plan(pipeline: object, arguments: argparse.Namespace) -> int:
     table("", ["node", "status", "why", "entry"], rows)
     counts = {status: plan.count(status) for status in ("cached", "run", "maybe", "not needed")}
     sys.stdout.write(", ".join(f"{count} {status}" for status, count in counts.items() if count) + "\n")
+    names = sorted({step.node.transform_name for step in steps})
+    own = [name for name in names if registry.transforms.behind(name) is not None]
+    if own:
+        sys.stdout.write(f"the project's own, in front of the ready-made ones of the same name: {', '.join(own)}\n")
     return 0
 
 
