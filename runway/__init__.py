@@ -16,7 +16,6 @@ _HOMES = {
     "HFDatasetTransform": "runway.transforms.base",
     "register_transform_functor": "runway.registry",
     "register_executor": "runway.registry",
-    "register_model": "runway.registry",
     "load_config": "runway.config",
     "Config": "runway.config",
     "EvalRecorder": "runway.recorder",
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from runway.metrics import load_metric
     from runway.pipeline import DataPipeline
     from runway.recorder import EvalRecorder
-    from runway.registry import register_executor, register_model, register_transform_functor
+    from runway.registry import register_executor, register_transform_functor
     from runway.transforms.base import BaseTransform, HFDatasetTransform, RowWiseTransform
 
 

@@ -22,11 +22,11 @@ USER, PLUGIN, READY_MADE = "user", "plugin", "ready-made"
 LEVELS = (USER, READY_MADE, PLUGIN)
 
 # Where the ready-made classes of a kind live: imported when a name is looked up, never before.
-READY_MADE_PACKAGES = {"transform": "runway.transforms", "executor": "runway.executors", "model": None}
+READY_MADE_PACKAGES = {"transform": "runway.transforms", "executor": "runway.executors"}
 
 
 class Registry:
-    """The classes of one kind (transform, executor or model), by name."""
+    """The classes of one kind (transform or executor), by name."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -43,10 +43,10 @@ class Registry:
         name = name or cls.__name__
         table = self.levels[level_of(cls)]
         other = table.get(name)
-        if other is not None and _place(other) != _place(cls):
+        if other is not None and _location(other) != _location(cls):
             raise ConfigError(
                 f"the {self.kind} name {name!r} is registered twice",
-                where=f"{_place(other)} and {_place(cls)}",
+                where=f"{_location(other)} and {_location(cls)}",
                 hint="rename one of the two classes",
             )
         table[name] = cls
@@ -82,6 +82,13 @@ class Registry:
             known.update(self.levels[level])
         return dict(sorted(known.items()))
 
+    def behind(self, name: str) -> type | None:
+        """The ready-made class that the project's own class of this name stands in front of; None where none does."""
+        if name not in self.levels[USER]:
+            return None
+        self._load_ready_made()
+        return self.levels[READY_MADE].get(name)
+
     def _find(self, name: str) -> type | None:
         return next((self.levels[level][name] for level in LEVELS if name in self.levels[level]), None)
 
@@ -90,8 +97,6 @@ class Registry:
             return
         self._ready_made_loaded = True
         package_name = READY_MADE_PACKAGES[self.kind]
-        if package_name is None:
-            return
         package = importlib.import_module(package_name)
         for module in pkgutil.walk_packages(package.__path__, package_name + "."):
             importlib.import_module(module.name)
@@ -134,14 +139,18 @@ def level_of(cls: type) -> str:
     return PLUGIN if "site-packages" in Path(source).parts else USER
 
 
-def _place(cls: type) -> str:
+def path_of(cls: type) -> str:
+    """``package.module:Class``, by which a config can name a class that is not registered or stands behind another."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _location(cls: type) -> str:
     source = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
     return f"{source}:{cls.__qualname__}"
 
 
 transforms = Registry("transform")
 executors = Registry("executor")
-models = Registry("model")
 
 
 def _decorator(registry: Registry) -> Callable:
@@ -156,4 +165,3 @@ def _decorator(registry: Registry) -> Callable:
 
 register_transform_functor = _decorator(transforms)
 register_executor = _decorator(executors)
-register_model = _decorator(models)

@@ -27,33 +27,33 @@ class Other:
 
 
 def test_names() -> None:
-    models = Registry("model")
-    assert models.register(Mine) is Mine
-    assert models.register(Mine) is Mine  # a module that is loaded again
-    models.register(Mine, "Again")
-    assert models.get("Mine") is models.get("Again") is Mine
+    executors = Registry("executor")
+    assert executors.register(Mine) is Mine
+    assert executors.register(Mine) is Mine  # a module that is loaded again
+    executors.register(Mine, "Again")
+    assert executors.get("Mine") is executors.get("Again") is Mine
     with pytest.raises(ConfigError, match="'Mine' is registered twice") as caught:
-        models.register(Other, "Mine")
+        executors.register(Other, "Mine")
     assert "Mine and " in str(caught.value.where)
     assert str(caught.value.where).endswith(":Other")
-    with pytest.raises(ConfigError, match="unknown model 'mine'") as caught:
-        models.get("mine")
+    with pytest.raises(ConfigError, match="unknown executor 'mine'") as caught:
+        executors.get("mine")
     assert caught.value.hint == "did you mean 'Mine'?"
     with pytest.raises(ConfigError, match="must be text"):
-        models.get(5)  # type: ignore[arg-type]
+        executors.get(5)  # type: ignore[arg-type]
 
 
 def test_classes_by_their_place() -> None:
-    models = Registry("model")
-    assert models.get("runway.errors:ConfigError") is ConfigError
-    assert models.get(f"{__name__}:Mine") is sys.modules[__name__].Mine
+    executors = Registry("executor")
+    assert executors.get("runway.errors:ConfigError") is ConfigError
+    assert executors.get(f"{__name__}:Mine") is sys.modules[__name__].Mine
     with pytest.raises(ConfigError, match="has no class 'ConfigErorr'") as caught:
-        models.get("runway.errors:ConfigErorr")
+        executors.get("runway.errors:ConfigErorr")
     assert "'ConfigError'" in str(caught.value.hint)
     with pytest.raises(ConfigError, match=r"no module 'runway\.nothing'"):
-        models.get("runway.nothing:X")
+        executors.get("runway.nothing:X")
     with pytest.raises(ConfigError, match="has no class 'did_you_mean'"):
-        models.get("runway.errors:did_you_mean")
+        executors.get("runway.errors:did_you_mean")
 
 
 def test_ready_made_names_are_all_there() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from runway import __version__
 from runway.cli.arguments import Parser, add_arguments, take_overrides
-from runway.cli.blocks import report
+from runway.cli.error_blocks import report
 from runway.cli.mode_form import parse_mode_form
 from runway.errors import ConfigError, RunwayError, did_you_mean
 

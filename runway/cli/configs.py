@@ -19,19 +19,19 @@ def run(arguments: argparse.Namespace) -> int:
     project = Path(arguments.project) if arguments.project else None
     check = not arguments.no_check
     config = load_config(arguments.config, arguments.overrides, project=project, check=check)
-    for note in config.notes:
-        log.warning(note)
+    for warning in config.loaded_from.warnings if config.loaded_from is not None else ():
+        log.warning(warning)
     if not arguments.diff:
         sys.stdout.write(render(config))
         return 0
     other = load_config(arguments.diff, project=project, check=check)
     differences = list(diff(other, config))
     if arguments.json:  # a key that one of them does not have has no "old" or no "new"
-        sides = [{"key": place, "old": old, "new": new} for place, old, new in differences]
+        sides = [{"key": key, "old": old, "new": new} for key, old, new in differences]
         found = [{name: value for name, value in side.items() if value is not ABSENT} for side in sides]
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     elif differences:
-        rows = [(place, _text(old), _text(new)) for place, old, new in differences]
+        rows = [(key, _text(old), _text(new)) for key, old, new in differences]
         log.table("", ["key", arguments.diff, arguments.config], rows)
     else:
         sys.stdout.write("no difference\n")

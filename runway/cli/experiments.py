@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from runway.cli.session import ALL_CODE, open_config
+from runway.cli.open_config import ALL_CODE, open_config
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -13,7 +13,7 @@ def run(arguments: argparse.Namespace) -> int:
     # OpenMP threads that spin while they wait slow a training two to four times on a machine that others use too;
     # read when torch is loaded, so set before.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    config = open_config(arguments, ALL_CODE)
+    config, _ = open_config(arguments, ALL_CODE)
     from runway.experiment import RunwayExperiment
 
     experiment = RunwayExperiment(

@@ -12,7 +12,6 @@ MODES = {"prepare_data": "prepare", "train": "train", "test": "test", "eval": "e
 
 # option of this form: the config's key
 SHORTHANDS = {
-    "experiment_name": "experiment_name",
     "EXPERIMENT_FOLDER": "meta.EXPERIMENT_FOLDER",
     "DATA_FOLDER": "meta.DATA_FOLDER",
     "test_batch_size": "test.batch_size",
@@ -57,7 +56,7 @@ def parse_mode_form(argv: list[str]) -> argparse.Namespace:
     shorthands = [
         f"{key}={json.dumps(getattr(arguments, option))}"
         for option, key in SHORTHANDS.items()
-        if getattr(arguments, option) not in (None, "", -1) and option != "experiment_name"
+        if getattr(arguments, option) not in (None, "", -1)
     ]
     if arguments.modules:
         shorthands.append(f"meta.user_modules={json.dumps(arguments.modules)}")

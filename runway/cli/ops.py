@@ -28,14 +28,21 @@ def _import_project(folder: str | None, kind: str) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     known = registry.transforms.names()
-    rows = [[name, registry.level_of(cls), first_line(cls)] for name, cls in known.items()]
+    found = [{"name": name, "from": registry.level_of(cls), "doc": first_line(cls)} for name, cls in known.items()]
+    for op in found:
+        if registry.transforms.behind(op["name"]) is not None:
+            op["in_front_of"] = registry.READY_MADE
     if arguments.json:
-        found = [{"name": name, "from": level, "doc": doc} for name, level, doc in rows]
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
+        rows = [[op["name"], _origin(op), op["doc"]] for op in found]
         table("", ["transform", "from", "what it does"], rows)
         sys.stdout.write("`runway show NAME` prints every setting of one.\n")
     return 0
+
+
+def _origin(op: dict[str, str]) -> str:
+    return f"{op['from']}, in front of the {op['in_front_of']} one" if "in_front_of" in op else op["from"]
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -49,7 +56,9 @@ def _show(arguments: argparse.Namespace) -> int:
         found = {"name": arguments.name, "doc": _own_doc(cls), "settings": [s._asdict() for s in settings]}
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return 0
-    sys.stdout.write(f"{arguments.name}  ({cls.__module__}:{cls.__qualname__})\n\n{_own_doc(cls)}\n\n")
+    behind = registry.transforms.behind(arguments.name) or registry.executors.behind(arguments.name)
+    front = f", in front of the ready-made {registry.path_of(behind)}" if behind is not None else ""
+    sys.stdout.write(f"{arguments.name}  ({registry.path_of(cls)}){front}\n\n{_own_doc(cls)}\n\n")
     title = "setup_kwargs" if _is_transform(cls) else "executor.init_kwargs"
     if settings:
         table(title, ["setting", "type", "default", "what it does"], settings)

@@ -7,7 +7,8 @@ import json
 import sys
 import time
 
-from runway.cli.session import DATA_CODE, open_config
+from runway import registry
+from runway.cli.open_config import DATA_CODE, open_config
 from runway.errors import ConfigError
 from runway.log import human_bytes, human_seconds, info, table
 
@@ -15,13 +16,13 @@ from runway.log import human_bytes, human_seconds, info, table
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     started = time.perf_counter()
-    config = open_config(arguments, DATA_CODE)
+    config, graphs = open_config(arguments, DATA_CODE)
     if not config.get("data_pipeline"):
-        raise ConfigError("the config has no `data_pipeline`", where=str(config.path))
+        raise ConfigError("the config has no `data_pipeline`", where=arguments.config)
     from runway.pipeline import DataPipeline
 
     dummy = getattr(arguments, "use_dummy_data", False)
-    graph = config.graphs["data_pipeline"]
+    graph = graphs["data_pipeline"]
     pipeline = DataPipeline(config["data_pipeline"], config, use_dummy_data=dummy or None, graph=graph)
     if arguments.command == "plan":
         return _print_plan(pipeline, arguments)
@@ -52,6 +53,10 @@ def _print_plan(pipeline: object, arguments: argparse.Namespace) -> int:
     table("", ["node", "status", "why", "entry"], rows)
     counts = {status: plan.count(status) for status in ("cached", "run", "maybe", "not needed")}
     sys.stdout.write(", ".join(f"{count} {status}" for status, count in counts.items() if count) + "\n")
+    names = sorted({step.node.transform_name for step in steps})
+    own = [name for name in names if registry.transforms.behind(name) is not None]
+    if own:
+        sys.stdout.write(f"the project's own, in front of the ready-made ones of the same name: {', '.join(own)}\n")
     return 0
 
 

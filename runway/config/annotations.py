@@ -1,14 +1,25 @@
-"""Which values an annotation takes, as far as it says so plainly: for settings that come out of a config.
+"""Which values an annotation takes, as far as it says so plainly: the one check of what comes out of a config.
 
-An annotation is read as text (``int | None``, ``Sequence[str]``) and never evaluated; one with any other name in it
-takes every value. A value that no config can hold (a path, an array) fits everywhere.
+The schema, the ``setup`` of transforms, the constructors of executors and Lightning's classes are all held against
+their annotations here. An annotation is read as text (``int | None``, ``Sequence[str]``, ``Literal['a', 'b']``) and
+never evaluated; one with any other name in it takes every value. A value that no config can hold (a path, an array)
+fits everywhere.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+from runway.config.overrides import LARGEST_INTEGER, format_path
+from runway.errors import ConfigError
+
+# To Python these are int and float; the check knows them by their names, as pydantic does.
+PositiveInt = int
+NonNegativeInt = int
+NonNegativeFloat = float
 
 # What the names in an annotation take, by the kinds of values that a config holds.
 _NAMES = {
@@ -18,34 +29,66 @@ _NAMES = {
     "bool": ("bool",),
     "None": ("null",),
     "NoneType": ("null",),
+    "PositiveInt": ("int",),
+    "NonNegativeInt": ("int",),
+    "NonNegativeFloat": ("float",),
     **dict.fromkeys(("Sequence", "list", "List", "tuple", "Tuple"), ("list",)),
     **dict.fromkeys(("Mapping", "MutableMapping", "dict", "Dict"), ("section",)),
     **dict.fromkeys(("Iterable", "Collection"), ("list", "section")),
 }
+_LEAST = {"PositiveInt": 1, "NonNegativeInt": 0, "NonNegativeFloat": 0}
 _HOMES = ("", "builtins", "typing", "t", "collections.abc", "abc", "types")
 _KINDS = {int: "int", float: "float", str: "str", bool: "bool", type(None): "null", list: "list", tuple: "list"}
+_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "section": "a section"}
+_PLURALS = {"int": "whole numbers", "float": "numbers", "str": "texts"}
+
+
+class Kind(NamedTuple):
+    """A kind of value that an annotation takes: the least number, and what the values inside must be."""
+
+    least: int | None = None
+    items: Takes | None = None
 
 
 class Takes(NamedTuple):
-    """What an annotation takes.
+    """What an annotation takes: kinds of values, and single values (``Literal``)."""
 
-    Args:
-        kinds: of values.
-        says: the kinds, for a message.
-        items: what the values inside of a list or a section must be, by the container's kind.
-    """
+    kinds: Mapping[str, Kind]
+    choices: tuple[Any, ...] = ()
 
-    kinds: frozenset[str]
-    says: str
-    items: Mapping[str, Takes]
+    @property
+    def says(self) -> str:
+        """It in a config's words, for "must be ..."."""
+        names = [brief(choice) for choice in self.choices]
+        names += [_said(kind, self.kinds[kind]) for kind in self.kinds if kind != "null"]
+        if _WORDS["float"] in names and _WORDS["int"] in names:
+            names.remove(_WORDS["int"])
+        names += ["null"] if "null" in self.kinds else []
+        return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 class Misfit(NamedTuple):
-    """A value that does not fit: where it stands inside of the setting, what it must be, and what it is."""
+    """A value that does not fit: where it stands inside of what was checked, what it must be, and what it is."""
 
-    place: tuple[str | int, ...]
+    path: tuple[str | int, ...]
     must: str
     value: Any
+
+    def sentence(self, path: tuple[str | int, ...]) -> str:
+        """What is wrong, where ``path`` is the place of what was checked."""
+        return f"`{format_path((*path, *self.path))}` must be {self.must}, but is {brief(self.value)} instead"
+
+
+def require(value: Any, annotation: str, name: str, where: str, hint: str | None = None) -> None:
+    """Hold one value against an annotation: ``require(beams, "PositiveInt", "num_beams", where)``.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    takes = read_annotation(annotation)
+    wrong = misfit(value, takes) if takes is not None else None
+    if wrong is not None:
+        raise ConfigError(wrong.sentence((name,)), where=where, hint=hint)
 
 
 def annotation_text(annotation: Any) -> str:
@@ -62,27 +105,18 @@ def annotation_text(annotation: Any) -> str:
 @functools.cache
 def read_annotation(text: str) -> Takes | None:
     """What the annotation takes; None where that is anything, or not known."""
-    kinds: dict[str, list[str]] = {}
-    for member in _members(text):
-        home, _, name = member.partition("[")[0].strip().rpartition(".")
-        if home not in _HOMES or name not in _NAMES:
-            return None
-        for kind in _NAMES[name]:  # a section's values are not what is iterated over
-            inside = "" if kind == "section" and "list" in _NAMES[name] else _inside(member)
-            kinds.setdefault(kind, []).append(inside)
-    # where two members of a union are lists, the items of which are meant is not certain
-    insides = {kind: read_annotation(found[0]) for kind, found in kinds.items() if len(found) == 1}
-    items = {kind: takes for kind, takes in insides.items() if takes is not None}
-    return Takes(frozenset(kinds), _says(kinds, items), items)
+    try:
+        return _read(ast.parse(text.strip(), mode="eval").body)
+    except SyntaxError:
+        return None
 
 
 def with_default(text: str, default: Any) -> Takes | None:
     """What the annotation of an argument with this default takes: the default's kind always fits."""
-    takes = read_annotation(text)
-    kind = _kind(default)
+    takes, kind = read_annotation(text), _kind(default)
     if takes is None or kind is None or misfit(default, takes) is None:
         return takes
-    return read_annotation(f"{text} | {'None' if kind == 'null' else type(default).__name__}")
+    return takes._replace(kinds={**takes.kinds, kind: Kind()})
 
 
 def misfit(value: Any, takes: Takes) -> Misfit | None:
@@ -90,65 +124,92 @@ def misfit(value: Any, takes: Takes) -> Misfit | None:
     kind = _kind(value)
     if not _fits(value, kind, takes):
         return Misfit((), takes.says, value)
-    items = takes.items.get(kind or "")
-    if items is None:
-        return None
-    for place, item in value.items() if kind == "section" else enumerate(value):
-        if not _fits(item, _kind(item), items):
-            return Misfit((place if isinstance(place, int) else str(place),), items.says, item)
+    items = takes.kinds[kind].items if kind is not None and kind in takes.kinds else None
+    if items is not None:
+        for key, item in value.items() if kind == "section" else enumerate(value):
+            if not _fits(item, _kind(item), items):
+                return Misfit((key if isinstance(key, int) else str(key),), items.says, item)
     return None
 
 
+def brief(value: Any) -> str:
+    """A value for a message, in a config's words."""
+    if isinstance(value, Mapping):
+        return "a section"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _fits(value: Any, kind: str | None, takes: Takes) -> bool:
-    if kind is None or kind in takes.kinds:
+    if kind is None or any(type(choice) is type(value) and choice == value for choice in takes.choices):
         return True
-    if kind == "int":
-        return "float" in takes.kinds
-    return kind == "float" and "int" in takes.kinds and value.is_integer()
+    found = takes.kinds.get(kind)
+    if found is None and kind == "int":
+        found = takes.kinds.get("float")
+    elif found is None and kind == "float" and value.is_integer() and abs(value) < LARGEST_INTEGER:
+        found = takes.kinds.get("int")
+    return found is not None and (found.least is None or value >= found.least)
 
 
 def _kind(value: Any) -> str | None:
     return _KINDS.get(type(value)) or ("section" if isinstance(value, Mapping) else None)
 
 
-def _members(text: str) -> Iterator[str]:
+def _read(annotation: ast.expr) -> Takes | None:
+    kinds: dict[str, Kind] = {}
+    choices: list[Any] = []
+    for member in _members(annotation):
+        inside = _inside(member)
+        name = _name(member.value if isinstance(member, ast.Subscript) else member)
+        if name == "Literal" and all(isinstance(item, ast.Constant) for item in inside):
+            choices += [item.value for item in inside]  # type: ignore[attr-defined]
+        elif name not in _NAMES:
+            return None
+        for kind in _NAMES.get(name, ()):
+            # A section is iterated by its keys; of two lists in a union, whose items are meant is not certain.
+            has_items = inside and kind not in kinds and not (kind == "section" and "list" in _NAMES[name])
+            kinds[kind] = Kind(_LEAST.get(name), _items(name, inside) if has_items else None)
+    return Takes(kinds, tuple(choices))
+
+
+def _members(annotation: ast.expr) -> Iterator[ast.expr]:
     """The members of a union, in any of its forms."""
-    for part in _split(text, "|"):
-        name = part.partition("[")[0].strip()
-        if name.rpartition(".")[2] not in ("Optional", "Union"):
-            yield part
-            continue
-        for inner in _split(part.strip()[len(name) + 1 : -1], ","):
-            yield from _members(inner)
-        if name.endswith("Optional"):
-            yield "None"
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        yield from _members(annotation.left)
+        yield from _members(annotation.right)
+    elif isinstance(annotation, ast.Subscript) and (name := _name(annotation.value)) in ("Optional", "Union"):
+        for member in _inside(annotation):
+            yield from _members(member)
+        if name == "Optional":
+            yield ast.Constant(None)
+    else:
+        yield annotation
 
 
-def _inside(member: str) -> str:
-    """The annotation of what a container holds; empty where it says nothing that holds for each."""
-    head, _, inside = member.strip().partition("[")
-    parts = [part.strip() for part in _split(inside[:-1], ",")]
-    if head.rpartition(".")[2] not in ("tuple", "Tuple"):
-        return parts[-1]
-    return parts[0] if parts[1:] == ["..."] else ""
+def _inside(annotation: ast.expr) -> list[ast.expr]:
+    if not isinstance(annotation, ast.Subscript):
+        return []
+    return annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
 
 
-def _split(text: str, separator: str) -> list[str]:
-    """Split where no bracket is open."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character == "[") - (character == "]")
-        if character == separator and not depth:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
+def _name(annotation: ast.expr) -> str:
+    text = ast.unparse(annotation)
+    home, _, name = text.rpartition(".")
+    return name if home in _HOMES else text
 
 
-def _says(kinds: Mapping[str, Any], items: Mapping[str, Takes]) -> str:
-    names = []
-    for kind in sorted(kinds, key=lambda kind: kind == "null"):
-        inner = items[kind].says if kind in items and len(items[kind].kinds) == 1 else ""
-        name = {"list": "a list", "section": "a section"}.get(kind, kind)
-        names.append(f"{name} of {inner}" if kind == "list" and inner in ("int", "float", "str", "bool") else name)
-    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+def _items(name: str, inside: list[ast.expr]) -> Takes | None:
+    """What each value in a container must be; None where nothing holds for each."""
+    if name not in ("tuple", "Tuple"):
+        return _read(inside[-1])
+    every = len(inside) == 2 and isinstance(inside[1], ast.Constant) and inside[1].value is ...
+    return _read(inside[0]) if every else None
+
+
+def _said(kind: str, of: Kind) -> str:
+    if kind == "list":
+        inner = list(of.items.kinds) if of.items is not None else []
+        return f"a list of {_PLURALS[inner[0]]}" if len(inner) == 1 and inner[0] in _PLURALS else "a list"
+    return _WORDS[kind] + (f" from {of.least}" if of.least is not None else "")

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.config.lightning_arguments import arguments_of, misfit
+from runway.config.annotations import misfit, read_annotation
+from runway.config.lightning_arguments import arguments_of
 from runway.config.overrides import format_path, parse_overrides
-from runway.config.schema import CONFIG, MAY_BE_NULL, PIPELINE, Keywords, Kind, Names, Required
+from runway.config.reads import ConfigPath
+from runway.config.schema import CONFIG, MAY_BE_NULL, PIPELINE, Keywords, Names, Required
 from runway.errors import ConfigError, did_you_mean
 from runway.log import shown
 
 if TYPE_CHECKING:
     from runway.config.config import Config
 
-Place = tuple[str | int, ...]
 UNKNOWN = "unknown key "
 
 
@@ -26,34 +27,35 @@ def check_config(config: Config, path: Path | str | None = None) -> list[ConfigE
         config: the resolved config.
         path: its file, for the messages.
     """
-    given = parse_overrides(vars(config).get("overrides", ()))[0]
+    loaded_from = getattr(config, "loaded_from", None)
+    given = parse_overrides(loaded_from.overrides if loaded_from is not None else ())[0]
     overrides = {override.path: override.text for override in given}
     file = shown(path) if path is not None else None
     errors = []
-    for place, message, hint in (*_check_top(config), *_check_section(config, CONFIG, (), open_ended=True)):
-        text = next((overrides[at] for at in _upwards(place) if at in overrides), None)
+    for key_path, message, hint in (*_check_top(config), *_check_section(config, CONFIG, (), open_ended=True)):
+        text = next((overrides[at] for at in _upwards(key_path) if at in overrides), None)
         if text is None and message.startswith(UNKNOWN):  # a section that an override made by naming a key in it
-            text = next((override.text for override in given if override.path[: len(place)] == place), None)
-        where = f"the override {text!r}" if text else _joined(file, place)
+            text = next((override.text for override in given if override.path[: len(key_path)] == key_path), None)
+        where = f"the override {text!r}" if text else _joined(file, key_path)
         errors.append(ConfigError(message, where=where, hint=hint))
     return errors
 
 
-def check_pipeline(pipeline: Any, place: str) -> list[ConfigError]:
+def check_pipeline(pipeline: Any, where: str) -> list[ConfigError]:
     """All that is wrong in the form of one pipeline, for one that does not come out of ``load_config``.
 
     Args:
         pipeline: its section.
-        place: its dotted name, for the messages.
+        where: its dotted name, for the messages.
     """
-    found = _check_value(pipeline, PIPELINE, (place,))
-    return [ConfigError(message, where=".".join(map(str, at[:-1])) or place, hint=hint) for at, message, hint in found]
+    found = _check_value(pipeline, PIPELINE, (where,))
+    return [ConfigError(message, where=".".join(map(str, at[:-1])) or where, hint=hint) for at, message, hint in found]
 
 
-def check_value(value: Any, place: Place) -> ConfigError | None:
-    """What is wrong with ``value`` at ``place`` by itself; None where nothing is, or the schema says nothing of it."""
+def check_value(value: Any, path: ConfigPath) -> ConfigError | None:
+    """What is wrong with ``value`` at ``path`` by itself; None where nothing is, or the schema says nothing of it."""
     expected: Any = CONFIG
-    for part in place:
+    for part in path:
         if isinstance(expected, Required):
             expected = expected.of
         if isinstance(expected, Names):
@@ -62,14 +64,14 @@ def check_value(value: Any, place: Place) -> ConfigError | None:
             expected = expected[part]
         else:
             return None
-    found = next(_check_value(value, expected, place), None)
+    found = next(_check_value(value, expected, path), None)
     return None if found is None else ConfigError(found[1], hint=found[2])
 
 
-def is_known(place: Place) -> bool:
-    """Whether ``place`` is a key that a section of runway's may hold."""
+def is_known(path: ConfigPath) -> bool:
+    """Whether ``path`` is a key that a section of runway's may hold."""
     expected: Any = CONFIG
-    for part in place:
+    for part in path:
         if isinstance(expected, Keywords):
             return part in arguments_of(expected.class_name, expected.module)
         if isinstance(expected, Required):
@@ -80,15 +82,15 @@ def is_known(place: Place) -> bool:
     return True
 
 
-Finding = tuple[Place, str, "str | None"]
+Finding = tuple[ConfigPath, str, "str | None"]
 
 
-def _upwards(place: Place) -> list[Place]:
-    return [place[:length] for length in range(len(place), 0, -1)]
+def _upwards(path: ConfigPath) -> list[ConfigPath]:
+    return [path[:length] for length in range(len(path), 0, -1)]
 
 
-def _joined(file: str | None, place: Place) -> str:
-    inside = format_path(place[:-1])
+def _joined(file: str | None, path: ConfigPath) -> str:
+    inside = format_path(path[:-1])
     return ": ".join(part for part in (file, inside) if part) or "the config"
 
 
@@ -98,21 +100,17 @@ def _check_top(config: Config) -> Iterator[Finding]:
         if key in CONFIG:
             continue
         for known, expected in CONFIG.items():
-            same_kind = isinstance(value, dict) if not _is_text(expected) else isinstance(value, str)
+            same_kind = isinstance(value, str if expected == "str" else dict)
             if same_kind and is_slip(key, known):
                 yield (key,), f"{UNKNOWN}`{key}`", f"did you mean {known!r}? (if it is your own, give it another name)"
-
-
-def _is_text(expected: Any) -> bool:
-    return isinstance(expected, Kind) and expected.holds("")
 
 
 def is_slip(name: str, known: str) -> bool:
     """Whether ``name`` is ``known`` with one slip of the finger, and not a name that was chosen.
 
     Two letters swapped, one dropped, doubled or wrong. Names end on purpose in a digit, an underscore or an s
-    (``train2``, ``evals``), begin with another letter on purpose (``brain``), and four letters are too few to
-    tell a slip from a word (``text``, ``test``).
+    (``train2``, ``evals``) and in another letter (``side_a``), begin with another letter on purpose (``brain``), and
+    four letters are too few to tell a slip from a word (``text``, ``test``).
     """
     if name == known:
         return False
@@ -130,49 +128,47 @@ def is_slip(name: str, known: str) -> bool:
     if one_more:
         return name != known + "s" and (start < len(known) or name[-1].isalpha())
     one_less = known[:start] + known[start + 1 :] == name
-    one_other = len(name) == len(known) and name[start + 1 :] == known[start + 1 :]
+    one_other = len(name) == len(known) and start < len(known) - 1 and name[start + 1 :] == known[start + 1 :]
     return one_less or one_other
 
 
 def _check_section(
-    section: dict, schema: dict[str, Any], place: Place, *, open_ended: bool = False
+    section: dict, schema: dict[str, Any], path: ConfigPath, *, open_ended: bool = False
 ) -> Iterator[Finding]:
     for key, value in section.items():
         if key in schema:
-            yield from _check_value(value, schema[key], (*place, key))
+            yield from _check_value(value, schema[key], (*path, key))
         elif not open_ended:
-            yield (*place, key), f"{UNKNOWN}`{format_path((*place, key))}`", did_you_mean(key, schema, listing=16)
+            yield (*path, key), f"{UNKNOWN}`{format_path((*path, key))}`", did_you_mean(key, schema, listing=16)
     for key, expected in schema.items():
         if isinstance(expected, Required) and key not in section:
-            missing = f"`{format_path(place)}` must have the key `{key}`"
+            missing = f"`{format_path(path)}` must have the key `{key}`"
             near = [other for other in section if other not in schema]
-            yield (*place, key), missing, f"it has {', '.join(map(repr, near))}" if near else None
+            yield (*path, key), missing, f"it has {', '.join(map(repr, near))}" if near else None
 
 
-def _check_value(value: Any, expected: Any, place: Place) -> Iterator[Finding]:
+def _check_value(value: Any, expected: Any, path: ConfigPath) -> Iterator[Finding]:
     if isinstance(expected, Required):
         expected = expected.of
-    if isinstance(expected, Kind):
-        must = expected.says_of(value)
-        if must is not None:
-            yield _wrong(value, must, place)
+    if isinstance(expected, str):
+        yield from _check_fit(value, expected, path)
         return
-    if value is None and place[-1] in MAY_BE_NULL:
+    if value is None and path[-1] in MAY_BE_NULL:
         return
     if not isinstance(value, dict):
-        yield _wrong(value, "a section", place)
+        yield from _check_fit(value, "dict", path)
     elif isinstance(expected, Keywords):
-        yield from _check_keywords(value, expected, place)
+        yield from _check_keywords(value, expected, path)
     elif isinstance(expected, Names):
-        yield from _check_names(value, expected, place)
+        yield from _check_names(value, expected, path)
     else:
-        yield from _check_section(value, expected, place)
+        yield from _check_section(value, expected, path)
 
 
-def _check_names(section: dict, expected: Names, place: Place) -> Iterator[Finding]:
+def _check_names(section: dict, expected: Names, path: ConfigPath) -> Iterator[Finding]:
     required = [key for key, value in expected.of.items() if isinstance(value, Required)]
     for name, value in section.items():
-        inside = (*place, name)
+        inside = (*path, name)
         if isinstance(value, dict) and value and not any(key in value for key in required):
             # an override of a misspelt node makes a node that has nothing else
             others = [other for other in section if other != name]
@@ -183,7 +179,7 @@ def _check_names(section: dict, expected: Names, place: Place) -> Iterator[Findi
             yield from _check_value(value, expected.of, inside)
 
 
-def _only_path(value: Any) -> Place:
+def _only_path(value: Any) -> ConfigPath:
     """The keys down to the first value, which is where an override that made the section has put it."""
     path: list[str | int] = []
     while isinstance(value, dict) and value:
@@ -193,38 +189,19 @@ def _only_path(value: Any) -> Place:
     return tuple(path)
 
 
-def _check_keywords(section: dict, expected: Keywords, place: Place) -> Iterator[Finding]:
+def _check_keywords(section: dict, expected: Keywords, path: ConfigPath) -> Iterator[Finding]:
     known = arguments_of(expected.class_name, expected.module)
     for key, value in section.items():
         if known and key not in known:
-            message = f"{UNKNOWN}`{format_path((*place, key))}`: Lightning's {expected.class_name} has no such argument"
-            yield (*place, key), message, did_you_mean(key, known)
+            message = f"{UNKNOWN}`{format_path((*path, key))}`: Lightning's {expected.class_name} has no such argument"
+            yield (*path, key), message, did_you_mean(key, known)
             continue
-        must = misfit(value, known.get(key, ""))
-        if must is not None:
-            yield _wrong(value, must, (*place, key))
+        yield from _check_fit(value, f"{known.get(key) or 'Any'} | None", (*path, key))
 
 
-def _wrong(value: Any, must: str, place: Place) -> Finding:
-    name = format_path(place)
-    return place, f"`{name}` must be {must}, but is {brief(value)} instead.", _mend(value, must)
-
-
-def brief(value: Any) -> str:
-    """A value for a message, in a config's words."""
-    if isinstance(value, dict):
-        return "a section"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _mend(value: Any, must: str) -> str | None:
-    if isinstance(value, str) and "list of texts" in must:
-        return f"write [{value}]"
-    if isinstance(value, float) and "whole number" in must and value.is_integer():
-        return f"write {int(value)}"
-    return None
+def _check_fit(value: Any, annotation: str, path: ConfigPath) -> Iterator[Finding]:
+    takes = read_annotation(annotation)
+    wrong = misfit(value, takes) if takes is not None else None
+    if wrong is not None:
+        hint = f"write [{value}]" if isinstance(value, str) and "a list of texts" in wrong.must else None
+        yield (*path, *wrong.path), wrong.sentence(path), hint

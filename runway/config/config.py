@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from runway.errors import did_you_mean
+
+
+class LoadedFrom(NamedTuple):
+    """What ``load_config`` made a config of.
+
+    Args:
+        path: the config's file.
+        project: the project's folder, against which relative paths in the config are taken.
+        overrides: as they were given.
+        files: every file that was read: the config's and those that it imports, but for runway's own templates.
+        warnings: what is probably not meant, one sentence each.
+    """
+
+    path: Path
+    project: Path
+    overrides: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Config(dict):
@@ -15,22 +33,12 @@ class Config(dict):
     Objects below it are Configs as well, those in lists too. A key that has the name of a dict method
     (``items``, ``values``, ``copy``, ...) is reached as an item only.
 
-    The one that ``load_config`` gives has some attributes beside its keys; a key of the same name is
-    reached as an item there.
-
     Attributes:
-        path: the config's file.
-        project: the project's folder, against which relative paths in the config are taken.
-        overrides: the overrides, as they were given.
-        notes: what is probably not meant, one sentence each.
-        sources: every file that was read: the config's and those that it imports.
+        loaded_from: where the config comes from, of the one that ``load_config`` gives; None of a section, and of one
+            made in Python. A key of this name is reached as an item only.
     """
 
-    path: Path
-    project: Path
-    overrides: tuple[str, ...]
-    notes: list[str]
-    sources: tuple[Path, ...]
+    loaded_from: LoadedFrom | None = None
 
     def __init__(self, *args: Mapping[str, Any] | Iterable[tuple[str, Any]], **kwargs: Any) -> None:
         super().__init__()
@@ -44,7 +52,10 @@ class Config(dict):
         raise AttributeError(f"the config has no key {key!r} here ({did_you_mean(key, self)})")
 
     def __setattr__(self, key: str, value: Any) -> None:
-        self[key] = value
+        if key == "loaded_from":
+            super().__setattr__(key, value)
+        else:
+            self[key] = value
 
     def __delattr__(self, key: str) -> None:
         if key not in self:
@@ -78,14 +89,20 @@ class Config(dict):
         return self[key]
 
     def copy(self) -> Config:
-        """A shallow copy, with the path, project, overrides and notes of this one."""
+        """A shallow copy, which is loaded from where this one is."""
         twin = Config(self)
-        twin.__dict__.update(self.__dict__)
+        twin.loaded_from = self.loaded_from
         return twin
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts and lists all the way down, as json would give them."""
         return {key: _plain(value) for key, value in self.items()}
+
+
+def project_of(config: Any) -> Path:
+    """The project of a config that was loaded from a file; of another, the current folder."""
+    loaded_from = config.loaded_from if isinstance(config, Config) else None
+    return loaded_from.project if loaded_from is not None else Path.cwd()
 
 
 def _wrapped(value: Any) -> Any:

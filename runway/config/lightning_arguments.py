@@ -46,24 +46,3 @@ def _arguments_in(source: str, class_name: str) -> dict[str, str]:
         return {}
     listed = [*function.args.args, *function.args.kwonlyargs]
     return {one.arg: ast.unparse(one.annotation) if one.annotation else "" for one in listed if one.arg != "self"}
-
-
-PLAIN = {"int", "float", "bool", "None", "Optional", "Union"}
-
-
-def misfit(value: object, annotation: str) -> str | None:
-    """What ``value`` must be and is not, by an annotation of numbers and flags; others are Lightning's to check."""
-    words = set(re.findall(r"\w+", annotation))
-    if not words or not words <= PLAIN or value is None:
-        return None
-    if isinstance(value, bool):
-        return None if "bool" in words else _named(words)
-    fits = ("int" in words and isinstance(value, int)) or ("float" in words and isinstance(value, int | float))
-    return None if fits else _named(words)
-
-
-def _named(words: set[str]) -> str:
-    names = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-    return " or ".join(
-        text for word, text in names.items() if word in words and not (word == "int" and "float" in words)
-    )

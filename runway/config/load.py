@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runway.config.config import LoadedFrom
 from runway.config.jsonnet import MARK, TEMPLATES, EvaluationError, Importer, evaluate
 from runway.config.overrides import Override, explain_failure, overlay, parse_overrides
+from runway.config.probable_mistakes import warnings_of_keys, warnings_of_overrides
 from runway.config.reads import ABSENT
-from runway.config.unread_keys import notes_on_keys
 from runway.errors import ConfigError, RunwayError, raise_collected
 from runway.log import shown
 
@@ -56,29 +57,16 @@ def load_config(
     loader = _Loader(path, project, engine)
     parsed, errors = parse_overrides(overrides)
     config = loader.with_overrides(parsed, errors)
-    details = {
-        "path": path,
-        "project": project,
-        "overrides": tuple(overrides),
-        "notes": [],
-        "sources": tuple(Path(source) for source in loader.importer.sources if not _is_own(source)),
-    }
-    vars(config).update(details)
-    if parsed and not errors:
-        from runway.config.override_warnings import notes_on
-
-        config.notes.extend(notes_on(config, parsed, loader.base(), loader.with_one))
-    config.notes.extend(notes_on_keys(config, loader.importer.sources))
+    files = tuple(Path(source) for source in loader.importer.sources if not Path(source).is_relative_to(TEMPLATES))
+    warnings = warnings_of_overrides(parsed, files, loader.try_with) if not errors else []
+    warnings += warnings_of_keys(config, parsed, path, loader.try_with)
+    config.loaded_from = LoadedFrom(path, project, tuple(overrides), files, tuple(warnings))
     if check:
         from runway.config.check import check_config
 
         errors += check_config(config, path)
     raise_collected(errors, where=shown(path))
     return config
-
-
-def _is_own(source: str) -> bool:
-    return Path(source).is_relative_to(TEMPLATES)
 
 
 class _Loader:
@@ -119,20 +107,17 @@ class _Loader:
                 return number
         raise AssertionError("unreachable: all of them together break it")
 
-    def with_one(self, override: Override) -> Any:
-        """The config with one override alone; ABSENT where it needs the others."""
+    def try_with(self, overrides: Sequence[Override]) -> Any:
+        """The config with these overrides; ABSENT where it does not evaluate with them."""
         try:
-            return self.evaluate([override])
+            return self.evaluate(overrides)
         except (ConfigError, EvaluationError):
             return ABSENT
 
     def base(self) -> Any:
         """The config without overrides; ABSENT where it needs them to evaluate."""
         if self._base is None:
-            try:
-                self._base = self.evaluate([])
-            except ConfigError:
-                self._base = ABSENT
+            self._base = self.try_with([])
         return self._base
 
     def evaluate(self, overrides: Sequence[Override]) -> Config:

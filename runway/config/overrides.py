@@ -135,6 +135,45 @@ def format_path(path: Path) -> str:
     return text
 
 
+OVERLAY = """
+local fail(override, depth, reason) = error ("%s" + override.number + ":" + depth + ":" + reason),
+  // an object to add to `old`, which sets what the path says from `depth` on
+  in_object(override, old, depth) =
+    local key = override.path[depth];
+    if depth < std.length(override.path) - 1 then
+      { [key]: in_value(override, if key in super then super[key] else null, depth + 1) }
+    else if override.removes then
+      if std.objectHas(old, key) then { [key]:: super[key] } else fail(override, depth, "missing")
+    // a key that was taken away is hidden, and stays so unless it is made visible again
+    else if override.again then { [key]::: override.value }
+    else { [key]: override.value },
+  // `old` with what the path says from `depth` on changed in it
+  in_value(override, old, depth) =
+    if std.isNumber(override.path[depth]) then in_list(override, old, depth)
+    else
+      local section =
+        if std.isObject(old) then old
+        else if override.removes then fail(override, depth, "missing")
+        else if old == null then {}
+        else fail(override, depth, std.type(old));
+      section + in_object(override, section, depth),
+  in_list(override, old, depth) =
+    local index = override.path[depth];
+    if !std.isArray(old) then fail(override, depth, std.type(old))
+    else if std.length(old) <= index then fail(override, depth, "length " + std.length(old))
+    else
+      old[0:index]
+      + (
+        if depth < std.length(override.path) - 1 then [in_value(override, old[index], depth + 1)]
+        else if override.removes then []
+        else [override.value]
+      )
+      + old[index + 1:],
+  over(old, override) = old + in_object(override, old, 0);
+"""
+"""Jsonnet that lays an override over an object. Its errors name the override by its number, and the path's depth."""
+
+
 def overlay(overrides: Sequence[Override], base: str) -> str:
     """Jsonnet code for ``base`` with every override laid over it, in their order.
 
@@ -142,81 +181,20 @@ def overlay(overrides: Sequence[Override], base: str) -> str:
         overrides: what to lay over.
         base: jsonnet code of an object.
     """
-    lines = [f"local config0 = {base};"]
+    code = f"({base})"
     removed: set[Path] = set()
     for number, override in enumerate(overrides):
-        code = _Overlay(override, number, again=override.path in removed)
-        lines.append(f"local config{number + 1} = config{number} + {code.of_object(f'config{number}', 0)};")
+        facts = {
+            "number": number,
+            "path": override.path,
+            "removes": override.removes,
+            "again": override.path in removed,
+        }
+        facts |= {} if override.removes else {"value": override.value}
+        code = f"over({code}, {json.dumps(facts, ensure_ascii=False)})"  # of jsonnet, JSON is a part
         if override.removes:
             removed.add(override.path)
-    return "\n".join([*lines, f"config{len(overrides)}"])
-
-
-class _Overlay:
-    """Writes one override as jsonnet.
-
-    Args:
-        override: which.
-        number: its place, by which its errors name it.
-        again: whether an override before it removed the key.
-    """
-
-    def __init__(self, override: Override, number: int, *, again: bool) -> None:
-        self.override = override
-        self.path = override.path
-        self.number = number
-        self.again = again
-
-    def fail(self, depth: int, reason: str) -> str:
-        return f'error ("{MARK}{self.number}:{depth}:" + {reason})'
-
-    def value(self) -> str:
-        """The value as jsonnet, of which JSON is a part."""
-        return json.dumps(self.override.value, ensure_ascii=False)
-
-    def of_object(self, old: str, depth: int) -> str:
-        """An object to add to ``old``, which sets what the path says from ``depth`` on."""
-        name = json.dumps(self.path[depth], ensure_ascii=False)
-        if depth == len(self.path) - 1:
-            if not self.override.removes:
-                # a key that was taken away is hidden, and stays so unless it is made visible again
-                return f"{{ {name}{':::' if self.again else ':'} {self.value()} }}"
-            missing = self.fail(depth, '"missing"')
-            return f"(if std.objectHas({old}, {name}) then {{ {name}:: super[{name}] }} else {missing})"
-        below = f"old{depth}"
-        inner = self.of_value(below, depth + 1)
-        return f"{{ {name}: local {below} = if {name} in super then super[{name}] else null; {inner} }}"
-
-    def of_value(self, old: str, depth: int) -> str:
-        """An expression for ``old`` with what the path says from ``depth`` on changed in it."""
-        if isinstance(self.path[depth], int):
-            return self._of_list(old, depth)
-        if self.override.removes:
-            wrong, start = self.fail(depth, '"missing"'), old
-        else:
-            wrong, start = self.fail(depth, f"std.type({old})"), f"(if {old} == null then {{}} else {old})"
-        test = f"std.isObject({old})" if self.override.removes else f"{old} == null || std.isObject({old})"
-        section = f"section{depth}"
-        return (
-            f"local {section} = if {test} then {start} else {wrong}; "
-            f"assert std.isObject({section}); {section} + {self.of_object(section, depth)}"
-        )
-
-    def _of_list(self, old: str, depth: int) -> str:
-        index = int(self.path[depth])
-        if depth < len(self.path) - 1:
-            item = f"item{depth}"
-            middle = f"[local {item} = {old}[{index}]; {self.of_value(item, depth + 1)}]"
-        elif self.override.removes:
-            middle = "[]"
-        else:
-            middle = f"[{self.value()}]"
-        too_long = self.fail(depth, f'"length " + std.length({old})')
-        return (
-            f"if !std.isArray({old}) then {self.fail(depth, f'std.type({old})')} "
-            f"else if std.length({old}) <= {index} then {too_long} "
-            f"else {old}[0:{index}] + {middle} + {old}[{index + 1}:]"
-        )
+    return f"{OVERLAY % MARK}{code}" if overrides else base
 
 
 def explain_failure(message: str, overrides: Sequence[Override], base: Any) -> tuple[int, ConfigError]:
@@ -229,24 +207,24 @@ def explain_failure(message: str, overrides: Sequence[Override], base: Any) -> t
     """
     number, depth, reason = message.split(":", 2)
     override = overrides[int(number)]
-    path, place = override.path, int(depth)
-    parent, part = format_path(path[:place]), path[place]
+    path, at = override.path, int(depth)
+    parent, part = format_path(path[:at]), path[at]
     where = f"the override {override.text!r}"
-    above = lookup(base, path[:place])
+    above = lookup(base, path[:at])
     if reason == "missing":
         known = [key for key in above if isinstance(key, str)] if isinstance(above, dict) else []
-        text = f"there is no {format_path(path[: place + 1])!r} to remove"
+        text = f"there is no {format_path(path[: at + 1])!r} to remove"
         return int(number), ConfigError(text, where=where, hint=did_you_mean(str(part), known) if known else None)
     if reason.startswith("length "):
         length = int(reason.removeprefix("length "))
         items = "1 item" if length == 1 else f"{length} items"
-        text = f"the list `{parent}` has {items}, so there is no {format_path(path[: place + 1])!r}"
+        text = f"the list `{parent}` has {items}, so there is no {format_path(path[: at + 1])!r}"
         hint = f"the last is {parent}[{length - 1}]" if length else f"give the whole list: {parent}=[...]"
         return int(number), ConfigError(text, where=where, hint=hint)
     kind = _KINDS.get(reason, f"a {reason}")
     if isinstance(part, int):
-        text = f"`{parent}` is {kind} and has no items, so {format_path(path[: place + 1])!r} cannot be set"
+        text = f"`{parent}` is {kind} and has no items, so {format_path(path[: at + 1])!r} cannot be set"
         return int(number), ConfigError(text, where=where, hint=f"set it as a whole: {parent}=[...]")
-    text = f"`{parent}` is {kind} and no section, so {format_path(path[: place + 1])!r} cannot be set"
+    text = f"`{parent}` is {kind} and no section, so {format_path(path[: at + 1])!r} cannot be set"
     hint = f"name an item: {parent}[0]" if reason == "array" else f"to replace it: {parent}={{{part}: ...}}"
     return int(number), ConfigError(text, where=where, hint=hint)

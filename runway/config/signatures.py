@@ -1,6 +1,8 @@
-"""The settings of a transform, from the signature of its ``setup``: what it takes, needs and says about each.
+"""What a class takes from a config: the arguments of its ``setup`` or constructor, with annotations, defaults and docs.
 
-Those of an executor are the arguments of its constructor, described in the docstring of its class.
+A transform's settings are the arguments of ``setup``; those of an executor are the arguments of its constructor,
+described in the docstring of its class. What a method passes on to ``super()`` by ``*args`` and ``**kwargs`` is
+followed.
 """
 
 from __future__ import annotations
@@ -10,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from runway.config.annotations import Takes, annotation_text, misfit, with_default
-from runway.config.check import brief
-from runway.config.overrides import format_path
 
-_ARGS, _KWARGS = 0x04, 0x08  # inspect.CO_VARARGS and CO_VARKEYWORDS; importing inspect costs as much as a cached run
+_KWARGS = 0x08  # inspect.CO_VARKEYWORDS; importing inspect costs as much as a cached run
+_REQUIRED = object()
 
 
 class Accepted(NamedTuple):
@@ -25,73 +26,6 @@ class Accepted(NamedTuple):
     values: Mapping[str, Takes]
 
 
-def accepted_settings(cls: type, method: str = "setup") -> Accepted:
-    """What ``cls.setup`` takes, following ``**kwargs`` to the ``super().setup`` that it is passed on to.
-
-    Args:
-        cls: a transform, or another class that is set up from a config.
-        method: what takes the settings; ``__init__`` for an executor.
-    """
-    names: list[str] = []
-    required: list[str] = []
-    values: dict[str, Takes] = {}
-    for _, function in _versions(cls, method):
-        code = function.__code__
-        positional = code.co_varnames[1 : code.co_argcount]
-        keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-        defaults = len(function.__defaults__ or ())
-        needed = positional[: len(positional) - defaults]
-        needed += tuple(name for name in keyword if name not in (function.__kwdefaults__ or {}))
-        required += [name for name in needed if name not in names]
-        new = [name for name in (*positional, *keyword) if name not in names]
-        names += new
-        values |= _accepted_values(function, new)
-        if not code.co_flags & _KWARGS:
-            return Accepted(tuple(names), tuple(required), takes_any=False, values=values)
-        if "super" not in code.co_names:  # it keeps what it is given
-            break
-    return Accepted(tuple(names), tuple(required), takes_any=True, values=values)
-
-
-def _accepted_values(function: Any, names: list[str]) -> dict[str, Takes]:
-    try:
-        annotations = function.__annotations__
-    except NameError:  # Python 3.14 evaluates them here, and a name may be there for type checkers only
-        return {}
-    code, defaults = function.__code__, function.__defaults__ or ()
-    default_of = dict(zip(code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount], defaults, strict=True))
-    default_of |= function.__kwdefaults__ or {}
-    found = {}
-    for name in names:
-        text = annotation_text(annotations.get(name, ""))
-        takes = with_default(text, default_of.get(name, ...)) if text else None
-        if takes is not None:
-            found[name] = takes
-    return found
-
-
-def wrong_values(settings: Mapping[str, Any], accepted: Accepted) -> Iterator[str]:
-    """What is wrong with the values of ``settings``, one sentence for each that its annotation does not take."""
-    for name, value in settings.items():
-        takes = accepted.values.get(name)
-        wrong = misfit(value, takes) if takes is not None else None
-        if wrong is not None:
-            place = format_path((name, *wrong.place))
-            yield f"`{place}` must be {wrong.must}, but is {brief(wrong.value)} instead"
-
-
-def _versions(cls: type, method: str) -> list[tuple[type, Any]]:
-    """The method as each class defines it that ``cls`` inherits from, ``cls`` first."""
-    found = []
-    for base in cls.__mro__:
-        function: Any = vars(base).get(method)
-        while hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        if hasattr(function, "__code__"):
-            found.append((base, function))
-    return found
-
-
 class Setting(NamedTuple):
     """One setting, for people."""
 
@@ -101,28 +35,94 @@ class Setting(NamedTuple):
     doc: str
 
 
-def describe_settings(cls: type, method: str = "setup") -> list[Setting]:
-    """Every setting of a transform with type, default and the line of its ``Args:`` section.
+def accepted_settings(cls: type, method: str = "setup") -> Accepted:
+    """Which settings a class takes.
 
     Args:
         cls: a transform, or another class that is set up from a config.
         method: what takes the settings; ``__init__`` for an executor.
     """
+    values: dict[str, Takes] = {}
+    defaults: dict[str, Any] = {}
+    versions = _versions(cls, method)
+    for _, function in versions:
+        annotations = _annotations(function)
+        for name, default in _parameters(function):
+            if name not in defaults:
+                defaults[name] = default
+                text = annotation_text(annotations.get(name, ""))
+                takes = with_default(text, default) if text else None
+                if takes is not None:
+                    values[name] = takes
+    required = tuple(name for name, default in defaults.items() if default is _REQUIRED)
+    takes_any = bool(versions) and _has_kwargs(versions[-1][1])
+    return Accepted(tuple(defaults), required, takes_any or not versions, values)
+
+
+def wrong_values(settings: Mapping[str, Any], accepted: Accepted) -> Iterator[str]:
+    """What is wrong with the values of ``settings``, one sentence for each that its annotation does not take."""
+    for name, value in settings.items():
+        takes = accepted.values.get(name)
+        wrong = misfit(value, takes) if takes is not None else None
+        if wrong is not None:
+            yield wrong.sentence((name,))
+
+
+def describe_settings(cls: type, method: str = "setup") -> list[Setting]:
+    """Every setting of a class with type, default and the line of its ``Args:`` section; as ``accepted_settings``."""
     import inspect
 
     found: dict[str, Setting] = {}
     for base, function in _versions(cls, method):
         docs = _argument_docs(inspect.getdoc(function) or "") or _argument_docs(inspect.getdoc(base) or "")
-        parameters = list(inspect.signature(function).parameters.values())[1:]
-        for parameter in parameters:
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in found:
-                continue
-            default = "(required)" if parameter.default is parameter.empty else repr(parameter.default)
-            kind = "" if parameter.annotation is parameter.empty else _type_name(parameter.annotation)
-            found[parameter.name] = Setting(parameter.name, kind, default, docs.get(parameter.name, ""))
-        if not function.__code__.co_flags & _KWARGS or "super" not in function.__code__.co_names:
-            break
+        annotations = _annotations(function)
+        for name, default in _parameters(function):
+            text = "(required)" if default is _REQUIRED else repr(default)
+            kind = _type_name(annotations.get(name, ""))
+            found.setdefault(name, Setting(name, kind, text, docs.get(name, "")))
     return list(found.values())
+
+
+def first_line(cls: type) -> str:
+    """The first line of a class's own docstring, or of its module's where it has none."""
+    doc = vars(cls).get("__doc__") or sys.modules[cls.__module__].__doc__ or ""
+    return doc.strip().partition("\n")[0]
+
+
+def _versions(cls: type, method: str) -> list[tuple[type, Any]]:
+    """The method as ``cls`` defines it, and as each class does that it is passed on to; with the classes."""
+    found = []
+    for base in cls.__mro__:
+        function: Any = vars(base).get(method)
+        while hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        if hasattr(function, "__code__"):
+            found.append((base, function))
+            if not _has_kwargs(function) or "super" not in function.__code__.co_names:
+                break  # it takes no more, or keeps what it is given
+    return found
+
+
+def _has_kwargs(function: Any) -> bool:
+    return bool(function.__code__.co_flags & _KWARGS)
+
+
+def _parameters(function: Any) -> Iterator[tuple[str, Any]]:
+    """The named parameters after ``self``, with their defaults."""
+    code = function.__code__
+    positional = code.co_varnames[: code.co_argcount]
+    keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    defaults = function.__defaults__ or ()
+    given = dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True))
+    given |= function.__kwdefaults__ or {}
+    yield from ((name, given.get(name, _REQUIRED)) for name in (*positional[1:], *keyword))
+
+
+def _annotations(function: Any) -> Mapping[str, Any]:
+    try:
+        return function.__annotations__
+    except NameError:  # Python 3.14 evaluates them here, and a name may be there for type checkers only
+        return {}
 
 
 def _type_name(annotation: Any) -> str:
@@ -149,9 +149,3 @@ def _argument_docs(docstring: str) -> dict[str, str]:
         elif name:
             docs[name] = f"{docs[name]} {line.strip()}"
     return docs
-
-
-def first_line(cls: type) -> str:
-    """The first line of a class's own docstring, or of its module's where it has none."""
-    doc = vars(cls).get("__doc__") or sys.modules[cls.__module__].__doc__ or ""
-    return doc.strip().partition("\n")[0]

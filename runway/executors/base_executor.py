@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from runway.assets import assets_cache
-from runway.config.config import Config
+from runway.config.config import Config, project_of
 from runway.config.signatures import accepted_settings
 from runway.errors import ConfigError, DataError, must_be_known
 from runway.executors.callbacks.stop_on_nan import StopOnNaN
@@ -125,7 +125,7 @@ class BaseExecutor(lightning.LightningModule):
     @property
     def project_dir(self) -> Path:
         """The project's folder, against which relative paths in the config are taken."""
-        return Path(self.global_config.__dict__.get("project") or Path.cwd())
+        return project_of(self.global_config)
 
     def _assets_cache(self) -> Path:
         return assets_cache(self.global_config, self.project_dir)
@@ -280,7 +280,7 @@ class BaseExecutor(lightning.LightningModule):
         """Check the validation's pipeline now: after the first epoch is late for a misspelt name."""
         pipeline, where = self._validation_pipeline()
         if pipeline:
-            check_eval_pipeline(pipeline, global_config=self.global_config, project=self.project_dir, place=where)
+            check_eval_pipeline(pipeline, global_config=self.global_config, project=self.project_dir, where=where)
 
     def on_validation_epoch_start(self) -> None:
         """Take a fresh recorder: each validation has its own."""
@@ -349,7 +349,7 @@ class BaseExecutor(lightning.LightningModule):
         try:
             if pipeline:
                 config, project = self.global_config, self.project_dir
-                evaluated = run_eval_pipeline(pipeline, recorder, global_config=config, project=project, place=where)
+                evaluated = run_eval_pipeline(pipeline, recorder, global_config=config, project=project, where=where)
         finally:  # a metric that fails must not cost the predictions
             if not evaluated.is_saved:  # by a node of the pipeline, under a name of its own
                 if evaluated.name != recorder.name or evaluated.base_dir != recorder.base_dir:

@@ -20,7 +20,7 @@ def run_eval_pipeline(
     project: Path | None = None,
     cache_dir: Path | str | None = None,
     use_dummy_data: bool = False,
-    place: str = "eval.pipeline_config",
+    where: str = "eval.pipeline_config",
 ) -> EvalRecorder:
     """Give the recorder to the pipeline's input nodes, run its output nodes, and return what they made of it.
 
@@ -33,7 +33,7 @@ def run_eval_pipeline(
         project: the folder that relative paths in the config are taken against.
         cache_dir: where nodes with ``cache: true`` keep their output.
         use_dummy_data: passed on to the transforms.
-        place: what to call the pipeline in errors.
+        where: what to call the pipeline in errors.
 
     Returns:
         The recorder that the output node gave; several are merged into one. Where none gives a recorder
@@ -45,14 +45,14 @@ def run_eval_pipeline(
     from runway.pipeline import DataPipeline
 
     if not pipeline_config.get("transforms"):
-        raise ConfigError("the evaluation pipeline has no node", where=place, hint="add to its `transforms`")
+        raise ConfigError("the evaluation pipeline has no node", where=where, hint="add to its `transforms`")
     pipeline = DataPipeline(
         pipeline_config,
         global_config=global_config,
         project=project,
         cache_dir=cache_dir,
         use_dummy_data=use_dummy_data,
-        place=place,
+        where=where,
         quiet=True,
     )
     nodes = pipeline.graph.nodes
@@ -68,7 +68,7 @@ def run_eval_pipeline(
 
 
 def check_eval_pipeline(
-    pipeline_config: Mapping[str, Any], *, global_config: Mapping[str, Any] | None, project: Path, place: str
+    pipeline_config: Mapping[str, Any], *, global_config: Mapping[str, Any] | None, project: Path, where: str
 ) -> None:
     """Find out whether an evaluation pipeline can run, metrics included: after the first epoch is late.
 
@@ -76,7 +76,7 @@ def check_eval_pipeline(
         pipeline_config: as for ``run_eval_pipeline``.
         global_config: what transforms see as ``self.global_config``.
         project: the folder that relative paths in the config are taken against.
-        place: what to call the pipeline in errors.
+        where: what to call the pipeline in errors.
 
     Raises:
         RunwayError: the pipeline is not well formed, or one of its metrics cannot be had.
@@ -84,7 +84,7 @@ def check_eval_pipeline(
     from runway.pipeline import DataPipeline
     from runway.transforms.evaluation.recorders import ComputeMetrics
 
-    graph = DataPipeline(pipeline_config, global_config=global_config, project=project, place=place).graph
+    graph = DataPipeline(pipeline_config, global_config=global_config, project=project, where=where).graph
     for name, cls in graph.classes.items():
         if not issubclass(cls, ComputeMetrics):
             continue
@@ -93,7 +93,7 @@ def check_eval_pipeline(
             scorer.setup(**graph.nodes[name].setup_kwargs)
             scorer.load_metrics()
         except RunwayError as error:
-            error.where = error.where or f"{place}, node {name!r}"
+            error.where = error.where or f"{where}, node {name!r}"
             raise
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.config import Config
+from runway.config.config import Config, project_of
 from runway.errors import ConfigError
 from runway.experiment import loggers
 from runway.experiment.folders import announce, file_names
@@ -52,7 +52,7 @@ class ExperimentContext:
         assume_yes: bool = False,
     ) -> None:
         self.config = config.copy() if isinstance(config, Config) else Config(config)
-        self.project = Path(self.config.__dict__.get("project") or Path.cwd())
+        self.project = project_of(self.config)
         self.name = folder_name(experiment_name or self.config.get("experiment_name"), "experiment_name")
         self.config["experiment_name"] = self.name
         self.meta: Mapping[str, Any] = self.config.get("meta") or {}
@@ -240,7 +240,7 @@ class ExperimentContext:
             "version": run.version,
             "tags": list(run.tags),
             "seed": self.seed,
-            "overrides": list(self.config.__dict__.get("overrides") or ()),
+            "overrides": list(self.config.loaded_from.overrides) if self.config.loaded_from else [],
             "use_dummy_data": self.use_dummy_data,
             "data": dict(data),
         }

@@ -69,7 +69,7 @@ class Evaluation:
         """Find out before a test whether its evaluation can run."""
         context = self.context
         if self.config:
-            check_eval_pipeline(self.config, global_config=context.global_config, project=context.project, place="eval")
+            check_eval_pipeline(self.config, global_config=context.global_config, project=context.project, where="eval")
 
     def evaluate(self, recorder: EvalRecorder, folder: Path) -> tuple[dict[str, Any], EvalRecorder]:
         """Run the pipeline and write ``metrics.json``; gives its content, and the recorder with what was added."""

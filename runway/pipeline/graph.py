@@ -41,7 +41,7 @@ class Graph:
 
     Args:
         config: the pipeline's section.
-        place: what to call it in errors.
+        where: what to call it in errors.
         errors: collect what is wrong here instead of raising; the schema has been held against the config then.
 
     Raises:
@@ -49,10 +49,10 @@ class Graph:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], *, place: str = "data_pipeline", errors: list[RunwayError] | None = None
+        self, config: Mapping[str, Any], *, where: str = "data_pipeline", errors: list[RunwayError] | None = None
     ) -> None:
-        found: list[RunwayError] = [*check_pipeline(config, place)] if errors is None else errors
-        self.place = place
+        found: list[RunwayError] = [*check_pipeline(config, where)] if errors is None else errors
+        self.where = where
         self.nodes: dict[str, Node] = {}
         self.classes: dict[str, type] = {}
         self._accepted: dict[type, Accepted] = {}
@@ -69,18 +69,18 @@ class Graph:
             self._check_transform(node, found)
         self.out_ops = self._read_out_ops(config, found)
         if errors is None:
-            raise_collected(found, where=place)
+            raise_collected(found, where=where)
 
-    def where(self, name: str) -> str:
-        """The place of a node in the config."""
-        return f"{self.place}.transforms.{name}"
+    def where_of(self, name: str) -> str:
+        """Where a node stands in the config."""
+        return f"{self.where}.transforms.{name}"
 
     def _check_inputs(self, names: set[str], errors: list[RunwayError]) -> None:
         for node in self.nodes.values():
             for name in node.inputs:
                 if name not in names:
                     hint = did_you_mean(name, names)
-                    where = f"{self.where(node.name)}.input_node"
+                    where = f"{self.where_of(node.name)}.input_node"
                     errors.append(ConfigError(f"there is no node {name!r}", where=where, hint=hint))
 
     def _sort(self, errors: list[RunwayError]) -> list[str]:
@@ -102,7 +102,7 @@ class Graph:
             errors.append(
                 ConfigError(
                     "the nodes form a cycle: " + " -> ".join(cycle),
-                    where=f"{self.place}.transforms",
+                    where=f"{self.where}.transforms",
                     hint="change the `input_node` of one of them",
                 )
             )
@@ -111,29 +111,29 @@ class Graph:
     def _find_cycle(self, left: set[str]) -> list[str]:
         """Walk upwards among the nodes that could not be sorted, until one comes again."""
         path: list[str] = []
-        place: dict[str, int] = {}
+        position: dict[str, int] = {}
         name = min(left)
-        while name not in place:
-            place[name] = len(path)
+        while name not in position:
+            position[name] = len(path)
             path.append(name)
             name = next(i for i in self.nodes[name].inputs if i in left)
-        return [*reversed(path[place[name] :]), path[-1]]
+        return [*reversed(path[position[name] :]), path[-1]]
 
     def _check_transform(self, node: Node, errors: list[RunwayError]) -> None:
         try:
             cls = registry.transforms.get(node.transform_name)
         except ConfigError as error:
-            error.where = error.where or f"{self.where(node.name)}.transform_name"
+            error.where = error.where or f"{self.where_of(node.name)}.transform_name"
             errors.append(error)
             return
         if not issubclass(cls, BaseTransform):
             message = f"{cls.__module__}.{cls.__qualname__} is not a transform"
             hint = "derive it from runway.BaseTransform"
-            errors.append(ConfigError(message, where=f"{self.where(node.name)}.transform_name", hint=hint))
+            errors.append(ConfigError(message, where=f"{self.where_of(node.name)}.transform_name", hint=hint))
             return
         self.classes[node.name] = cls
         accepted = self._accepted.get(cls) or self._accepted.setdefault(cls, accepted_settings(cls))
-        where = f"{self.where(node.name)}.setup_kwargs"
+        where = f"{self.where_of(node.name)}.setup_kwargs"
         if not accepted.takes_any:
             for key in node.setup_kwargs:
                 if key not in accepted.names:
@@ -152,7 +152,7 @@ class Graph:
         for name in names:
             if name not in self.nodes:
                 hint = did_you_mean(name, self.nodes)
-                errors.append(ConfigError(f"there is no node {name!r}", where=f"{self.place}.out_ops", hint=hint))
+                errors.append(ConfigError(f"there is no node {name!r}", where=f"{self.where}.out_ops", hint=hint))
         return names
 
     def check_names(self, names: Iterable[str], where: str) -> list[str]:
@@ -207,7 +207,7 @@ def _read_node(name: str, fields: Mapping[str, Any], regenerate_all: bool, inspe
 
 
 def check_pipelines(config: Mapping[str, Any]) -> tuple[dict[str, Graph], list[RunwayError]]:
-    """The graphs of an experiment's pipelines by their place in the config, and all that is wrong with them.
+    """The graphs of an experiment's pipelines by where they stand in the config, and all that is wrong with them.
 
     The user's transforms must have been imported; ``load_config`` has checked the form.
     """
@@ -215,8 +215,8 @@ def check_pipelines(config: Mapping[str, Any]) -> tuple[dict[str, Graph], list[R
     sections = {"data_pipeline": config.get("data_pipeline")}
     sections |= {f"eval.{name}": lookup(config, ("eval", name)) for name in EVAL}
     graphs = {
-        place: Graph(section, place=place, errors=errors)
-        for place, section in sections.items()
+        where: Graph(section, where=where, errors=errors)
+        for where, section in sections.items()
         if isinstance(section, Mapping)
     }
     node, data = lookup(config, ("executor", "init_kwargs", "use_data_node")), graphs.get("data_pipeline")

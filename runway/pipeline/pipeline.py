@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.config.config import Config
+from runway.config.config import Config, project_of
 from runway.errors import ConfigError
 from runway.log import info
 from runway.pipeline.graph import Graph
@@ -33,7 +33,7 @@ class DataPipeline:
         project: what relative paths are relative to; the config's project, or the current folder.
         cache_dir: the store's root; ``meta.default_cache_dir``, or ``cache/``.
         use_dummy_data: ask the loaders for a few rows only.
-        place: what to call this pipeline in errors.
+        where: what to call this pipeline in errors.
         quiet: do not say what runs (an evaluation after each validation).
         graph: the nodes of ``config``, where they have been checked already.
 
@@ -52,32 +52,32 @@ class DataPipeline:
         project: Path | None = None,
         cache_dir: str | Path | None = None,
         use_dummy_data: bool | None = None,
-        place: str = "data_pipeline",
+        where: str = "data_pipeline",
         quiet: bool = False,
         graph: Graph | None = None,
     ) -> None:
         self.quiet = quiet
         self.config = config
-        self.name = config.get("name") or place
+        self.name = config.get("name") or where
         self.global_config = Config(global_config) if type(global_config) is dict else global_config
         meta = (self.global_config or {}).get("meta") or {}
-        self.project = Path(project or getattr(global_config, "project", None) or Path.cwd()).resolve()
+        self.project = Path(project or project_of(global_config)).resolve()
         asked = (global_config or {}).get("use_dummy_data", False) if use_dummy_data is None else use_dummy_data
         self.use_dummy_data = bool(asked)
         self.spec = Spec(
             project=str(self.project),
             section=config,
-            where=place,
+            where=where,
             config=self.global_config,
             store=str(cache_dir or meta.get("default_cache_dir") or DEFAULT_CACHE),
             allow_pickle=meta.get("allow_pickle"),
             use_dummy_data=self.use_dummy_data,
         )
         self.store = open_store(self.spec.store, project=self.project, allow_pickle=self.spec.allow_pickle)
-        from_file = "project" in getattr(self.global_config, "__dict__", {})
+        from_file = isinstance(global_config, Config) and global_config.loaded_from is not None
         if graph is None and from_file:  # load_config knows the project; in a notebook nobody has imported its code
             import_project_code(self.project, ("data_ops",), meta.get("user_modules") or ())
-        self.graph = graph or Graph(config, place=place)
+        self.graph = graph or Graph(config, where=where)
         self.versions = tuple(meta.get("cache_versions") or ())
         self._regenerated: set[str] = set()
         self._outputs: dict[str, Any] = {}
@@ -162,11 +162,11 @@ class DataPipeline:
         }
 
     def _targets(self, names: Iterable[str] | None) -> list[str]:
-        targets = self.graph.check_names(self.graph.out_ops if names is None else names, self.graph.place)
+        targets = self.graph.check_names(self.graph.out_ops if names is None else names, self.graph.where)
         if not targets:
             raise ConfigError(
                 "there is nothing to prepare: no node's name starts with 'output:'",
-                where=f"{self.graph.place}.transforms",
+                where=f"{self.graph.where}.transforms",
                 hint="call the last node `output:…`, or name nodes in `out_ops`",
             )
         return targets

@@ -129,7 +129,7 @@ class Plan:
             inputs=contents,
             takes_list=node.takes_list,
             versions=versions,
-            where=f"{self.graph.where(node.name)}.setup_kwargs",
+            where=f"{self.graph.where_of(node.name)}.setup_kwargs",
         )
         base_key = step.parts.key()
         if not step.cached:

@@ -123,6 +123,7 @@ def test_show_knows_executors(reviews: Project) -> None:
 
 def test_the_users_class_comes_before_the_ready_made(reviews: Project) -> None:
     assert as_json(reviews, "show", "DummyTransform")["doc"] != "Mine."
+    assert "in front of" not in reviews.run("plan", "config.jsonnet").stdout
     reviews.write(
         "src/data_ops/mine.py",
         '''
@@ -143,6 +144,18 @@ def test_the_users_class_comes_before_the_ready_made(reviews: Project) -> None:
         ''',
     )
     assert as_json(reviews, "show", "DummyTransform")["doc"] == "Mine."
+    # it is said wherever the name is listed, and how the one behind it is had
+    listed = {op["name"]: op for op in as_json(reviews, "ops")}
+    assert listed["DummyTransform"]["from"] == "user"
+    assert listed["DummyTransform"]["in_front_of"] == "ready-made"
+    assert [name for name, op in listed.items() if "in_front_of" in op] == ["DummyTransform"]
+    assert "user, in front of the ready-made one" in " ".join(reviews.run("ops").stdout.split())
+    first = reviews.run("show", "DummyTransform").stdout.splitlines()[0]
+    assert first.startswith("DummyTransform  (data_ops.mine:DummyTransform), in front of the ready-made runway.")
+    behind = first.rpartition(" ")[2]
+    assert as_json(reviews, "show", behind)["doc"] not in ("", "Mine.")
+    planned = reviews.run("plan", "config.jsonnet").stdout
+    assert planned.endswith("the project's own, in front of the ready-made ones of the same name: DummyTransform\n")
     assert as_json(reviews, "show", "Named")["doc"] == "By another name."
     assert as_json(reviews, "show", "data_ops.mine:Anything")["doc"] == "By another name."
     assert as_json(reviews, "prepare", "config.jsonnet")["ran"] == ["input:Make", "process:Clean", "output:Reviews"]

@@ -37,12 +37,19 @@ OVERRIDES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a number that is text": (
         [f"{T}.input:Make.setup_kwargs.n=abc"],
-        ["`n` must be int, but is 'abc' instead", "transforms.input:Make.setup_kwargs", "runway show MakeReviews"],
+        [
+            "`n` must be a whole number, but is 'abc' instead",
+            "transforms.input:Make.setup_kwargs",
+            "runway show MakeReviews",
+        ],
     ),
-    "null for a flag": ([f"{T}.input:Make.setup_kwargs.lower=null"], ["`lower` must be bool, but is null instead"]),
+    "null for a flag": (
+        [f"{T}.input:Make.setup_kwargs.lower=null"],
+        ["`lower` must be true or false, but is null"],
+    ),
     "no section in an evaluation": (["eval=3"], ["`eval` must be a section, but is 3 instead"]),
     "no section for an executor": (["executor=3"], ["`executor` must be a section, but is 3 instead"]),
-    "no settings of an executor": (["executor.init_kwargs=[1]"], ["must be a section, but is [1] instead"]),
+    "no settings of an executor": (["executor.init_kwargs=[1]"], ["must be a section or null, but is [1]"]),
     "missing setting": (
         [f"~{T}.process:Clean.setup_kwargs.strip"],
         ["needs the setting 'strip'", "runway show CleanReviews"],
@@ -121,7 +128,7 @@ def test_all_mistakes_are_told_at_once(reviews: Project) -> None:
     ]
     error = friendly(reviews, "plan", "config.jsonnet", *overrides)
     assert error.count("Config error:") == 5
-    assert "`output_mapping.a` must be str, but is 1 instead" in error
+    assert "`output_mapping.a` must be text, but is 1 instead" in error
     assert "`input_mapping` must be a section or null, but is ['b'] instead" in error
     overrides = ["train.bacth_size=1", "meta.sede=1", f"{T}.input:Make.cach=1"]
     assert friendly(reviews, "config", "config.jsonnet", *overrides).count("Config error:") == 3
@@ -267,8 +274,11 @@ def test_debug_shows_the_traceback_and_keeps_the_exit_code(reviews: Project, arg
     assert "Traceback" in result.stderr
 
 
-def test_a_key_that_nothing_reads_beside_its_like_is_a_warning(reviews: Project) -> None:
+def test_a_key_that_nothing_derives_from_beside_its_like_is_a_warning(reviews: Project) -> None:
     reviews.write("more.jsonnet", "(import 'config.jsonnet') + { reader: { n: 1 }, redaer: { n: 2 }, ten: $.reader.n }")
     result = reviews.run("plan", "more.jsonnet")
-    assert "warning: nothing reads the key `redaer` of more.jsonnet: did you mean 'reader'?" in result.stderr
+    assert (
+        "warning: nothing in the config derives from the key `redaer` of more.jsonnet: did you mean 'reader'?"
+        in result.stderr
+    )
     assert result.stderr.count("warning") == 1

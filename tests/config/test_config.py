@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runway.config import Config
+from runway.config.config import LoadedFrom, project_of
 
 
 @pytest.fixture
@@ -52,19 +53,24 @@ def test_what_is_set_becomes_a_config(config: Config) -> None:
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda config: pickle.loads(pickle.dumps(config))])
 def test_copies_are_whole_and_apart(config: Config, copied: object) -> None:
-    config.__dict__["project"] = Path("/somewhere")
+    config.loaded_from = LoadedFrom(Path("/somewhere/a.jsonnet"), Path("/somewhere"))
     twin = copied(config)  # type: ignore[operator]
     assert twin == config
-    assert twin.project == Path("/somewhere")
+    assert twin.loaded_from == config.loaded_from
+    assert twin.train.loaded_from is None
     twin.train.steps[0].lr = 9
     assert config.train.steps[0].lr == 0.1
     assert type(twin.train) is Config
 
 
-def test_a_shallow_copy_keeps_what_stands_beside_the_keys(config: Config) -> None:
-    config.__dict__["notes"] = ["x"]
+def test_a_shallow_copy_is_loaded_from_the_same(config: Config) -> None:
+    assert config.loaded_from is None
+    config.loaded_from = LoadedFrom(Path("/somewhere/a.jsonnet"), Path("/somewhere"))
+    assert "loaded_from" not in config
     twin = config.copy()
-    assert twin.notes == ["x"]
+    assert twin.loaded_from == config.loaded_from
+    assert project_of(twin) == Path("/somewhere")
+    assert project_of(Config(config)) == project_of({}) == Path.cwd()
     twin.name = "y"
     assert config.name == "x"
 

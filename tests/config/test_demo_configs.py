@@ -39,7 +39,7 @@ def node(config: Config, name: str) -> Config:
 def test_both_engines_agree_on_every_config(path: Path) -> None:
     first, second = (load_config(path, engine=engine) for engine in ENGINES)
     assert first == second
-    assert first.notes == []
+    assert first.loaded_from.warnings == ()
 
 
 def test_the_demo_has_the_keys_of_the_walkthrough() -> None:
@@ -68,7 +68,7 @@ def test_the_walkthroughs_train_command_fits() -> None:
     assert config.meta.EXPERIMENT_FOLDER == "experiments/imdb"
     assert config.train.optimizer_config.scheduler_params.num_warmup_steps == 0
     assert config.train.trainer_paras.accelerator == config.test.trainer_paras.accelerator == "gpu"
-    assert config.notes == []
+    assert config.loaded_from.warnings == ()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -104,7 +104,7 @@ def test_the_hubs_reviews_are_one_override_away(path: Path) -> None:
     config = load_config(path, ["dataset.source=hub"])
     assert node(config, "input:LoadImdbDataset").dataset_name == "imdb"
     assert config.data_pipeline.transforms["process:SelectReviews"].input_node == "input:LoadImdbDataset"
-    assert config.notes == []
+    assert config.loaded_from.warnings == ()
 
 
 def test_the_full_config_takes_all_reviews() -> None:

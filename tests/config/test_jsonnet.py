@@ -47,7 +47,7 @@ def test_where_imports_are_looked_up(files: Files, engine: str) -> None:
     assert (mine.deep.outer["from"], mine.deep.own["from"]) == ("beside", "deep")
     assert mine.seed == config.meta.seed
     assert mine.text == "{ from: 'configs' }"
-    assert files.path / "configs/shared.libsonnet" in config.sources
+    assert files.path / "configs/shared.libsonnet" in config.loaded_from.files
 
 
 def test_the_files_own_folder_goes_before_every_other(files: Files) -> None:

@@ -1,7 +1,8 @@
-"""load_config: defaults, what stands beside the keys, the speed, the notes."""
+"""load_config: defaults, what a config was loaded from, the speed, the warnings."""
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import subprocess
@@ -32,23 +33,28 @@ local double(x) = 2 * x;
 """
 
 
-def test_what_stands_beside_the_keys(files: Files) -> None:
-    config = files.load("{ mine: 1 }", "mine=2")
+def test_a_config_says_what_it_was_loaded_from(files: Files) -> None:
+    config = files.load("{ mine: { a: 1 } }", "mine.a=2")
     assert type(config) is Config
-    assert config.path == files.path / "configs/demo/exp_config.jsonnet"
-    assert config.project == files.path
-    assert config.overrides == ("mine=2",)
-    assert config.notes == []
-    assert config.sources == (config.path,)
+    source = config.loaded_from
+    assert source is not None
+    assert source.path == files.path / "configs/demo/exp_config.jsonnet"
+    assert source.project == files.path
+    assert source.overrides == ("mine.a=2",)
+    assert source.warnings == ()
+    assert source.files == (source.path,)
     assert set(config) == {"mine", "meta"}
-    assert pickle.loads(pickle.dumps(config)).project == files.path
+    assert config.mine.loaded_from is None
+    assert pickle.loads(pickle.dumps(config)).loaded_from == source
+    assert copy.deepcopy(config).loaded_from == source
 
 
-def test_users_keys_named_like_an_attribute_are_items(files: Files) -> None:
-    config = files.load("{ path: 'a.csv', mine: { path: 'b.csv', notes: 1 } }")
-    assert config["path"] == "a.csv"
+def test_users_keys_of_nearly_any_name_are_attributes(files: Files) -> None:
+    config = files.load("{ path: 'a.csv', project: 'p', source: 1, loaded_from: 2, mine: { path: 'b.csv' } }")
+    assert (config.path, config.project, config.source) == ("a.csv", "p", 1)
     assert config.mine.path == "b.csv"
-    assert config.mine.notes == 1
+    assert config["loaded_from"] == 2
+    assert config.loaded_from.project == files.path
 
 
 def test_meta_has_defaults_under_what_the_file_says(files: Files) -> None:
@@ -74,8 +80,8 @@ def test_the_project_can_be_given_and_paths_may_be_relative(files: Files, monkey
     monkeypatch.chdir(files.path)
     config = load_config("exp.jsonnet", project=Path("elsewhere"))
     assert config.mine == 1
-    assert config.project == files.path / "elsewhere"
-    assert config.path == files.path / "exp.jsonnet"
+    assert config.loaded_from.project == files.path / "elsewhere"
+    assert config.loaded_from.path == files.path / "exp.jsonnet"
 
 
 def test_plain_json_is_a_config(files: Files) -> None:
@@ -90,16 +96,16 @@ def test_plain_json_is_a_config(files: Files) -> None:
     ("override", "line"),
     [("tokenizer.max_length=64", 3), ("max_length=64", 3), ("rows=[3]", 3), ("pipeline.inner=4", None)],
 )
-def test_a_note_says_that_a_local_is_out_of_reach(files: Files, override: str, line: int | None) -> None:
+def test_a_warning_says_that_a_local_is_out_of_reach(files: Files, override: str, line: int | None) -> None:
     files.write("configs/demo/data.libsonnet", "{}")
-    notes = files.load(LOCALS, override).notes
+    warnings = files.load(LOCALS, override).loaded_from.warnings
     if line is None:  # the local is used in this one place, which the override sets
-        assert notes == []
+        assert warnings == ()
     else:
-        (note,) = notes
-        assert f"exp_config.jsonnet:{line}" in note
-        assert override in note
-        assert "out of reach of --opts" in note
+        (warning,) = warnings
+        assert f"exp_config.jsonnet:{line}" in warning
+        assert override in warning
+        assert "out of reach of --opts" in warning
 
 
 @pytest.mark.parametrize(
@@ -114,42 +120,42 @@ def test_a_note_says_that_a_local_is_out_of_reach(files: Files, override: str, l
         "exp_version=1",
     ],
 )
-def test_no_note_where_an_override_does_what_it_says(files: Files, override: str) -> None:
+def test_no_warning_where_an_override_does_what_it_says(files: Files, override: str) -> None:
     files.write("configs/demo/data.libsonnet", "{}")
-    notes = files.load(LOCALS, override).notes
-    assert [note for note in notes if "double" not in note] == []
+    warnings = files.load(LOCALS, override).loaded_from.warnings
+    assert [warning for warning in warnings if "double" not in warning] == []
 
 
 def test_a_local_in_an_imported_file_is_named_there(files: Files) -> None:
     files.write("configs/demo/data.libsonnet", "local size = 3;\n\n{ a: size, b: size }\n")
-    (note,) = files.load("{ mine: import 'data.libsonnet' }", "mine.size=4").notes
-    assert "data.libsonnet:1" in note
+    (warning,) = files.load("{ mine: import 'data.libsonnet' }", "mine.size=4").loaded_from.warnings
+    assert "data.libsonnet:1" in warning
 
 
-def test_a_new_key_that_is_all_but_an_old_one_gets_a_note(files: Files) -> None:
-    (note,) = files.load("{ learning_rate: 1, lr: $.learning_rate }", "lerning_rate=2").notes
-    assert "new key `lerning_rate`" in note
-    assert "did you mean 'learning_rate'?" in note
+def test_a_new_key_that_is_all_but_an_old_one_gets_a_warning(files: Files) -> None:
+    (warning,) = files.load("{ learning_rate: 1, lr: $.learning_rate }", "lerning_rate=2").loaded_from.warnings
+    assert "new key `lerning_rate`" in warning
+    assert "did you mean 'learning_rate'?" in warning
 
 
 def test_an_alias_is_in_reach(files: Files) -> None:
     text = "{ local mine = $.mine, mine: { a: 1, b: 2 }, x: mine.a + mine.a }"
-    assert files.load(text, "mine.b=3").notes == []
-    (note,) = files.load(text.replace("$.mine", "{ a: 1, b: 2 }"), "mine.b=3").notes
-    assert "`local mine`" in note
+    assert files.load(text, "mine.b=3").loaded_from.warnings == ()
+    (warning,) = files.load(text.replace("$.mine", "{ a: 1, b: 2 }"), "mine.b=3").loaded_from.warnings
+    assert "`local mine`" in warning
 
 
-def test_overrides_that_need_each_other_get_no_note(files: Files) -> None:
+def test_overrides_that_need_each_other_get_no_warning(files: Files) -> None:
     text = "local mine = { list: [] }; { mine: mine, also: mine }"
     config = files.load(text, "mine.list=[1, 2]", "mine.list[1]=3")
     assert config.mine.list == [1, 3]
-    assert len(config.notes) == 1
+    assert len(config.loaded_from.warnings) == 1
 
 
 def test_a_slip_comes_before_a_local_of_the_sections_name(files: Files) -> None:
     text = "local mine = { max_length: 1 }; { mine: mine, also: mine }"
-    (note,) = files.load(text, "mine.max_lenght=3").notes
-    assert "did you mean 'max_length'?" in note
+    (warning,) = files.load(text, "mine.max_lenght=3").loaded_from.warnings
+    assert "did you mean 'max_length'?" in warning
 
 
 def test_render_is_stable_and_can_be_read_back(files: Files) -> None:

@@ -173,7 +173,7 @@ def test_all_that_is_wrong_is_said_at_once(errors_of: Callable) -> None:
 
 def test_an_override_of_a_wrong_kind_is_named_even_where_the_file_stumbles_over_it(errors_of: Callable) -> None:
     (error,) = errors_of(CONFIG, "train.batch_size=x")
-    assert error.message == "`train.batch_size` must be a whole number, but is 'x' instead."
+    assert error.message == "`train.batch_size` must be a whole number from 1, but is 'x' instead"
     assert error.where == "the override 'train.batch_size=x'"
 
 

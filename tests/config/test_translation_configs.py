@@ -39,7 +39,7 @@ def test_settings_fit_the_signatures(path: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_overrides_reach_what_derives(path: Path) -> None:
     config = load_config(path, ["dataset.max_tokens=40", "dataset.rows={train: 100}", "dataset.source_lang=fr"])
-    assert config.notes == []
+    assert config.loaded_from.warnings == ()
     transforms = config.data_pipeline.transforms
     assert transforms[ENCODE].setup_kwargs.max_length == 40
     assert node(config, "process:SelectPairs").num_rows == {"train": 100}

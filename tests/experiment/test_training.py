@@ -178,10 +178,10 @@ class Deep(TinyRegression):
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("depth=deep", "`depth` must be int, but is 'deep' instead"),
-        ("depth=null", "`depth` must be int, but is null instead"),
-        ("scale=[1]", r"`scale` must be float or null, but is \[1\] instead"),
-        ("use_data_node=3", "`use_data_node` must be str or null, but is 3 instead"),
+        ("depth=deep", "`depth` must be a whole number, but is 'deep' instead"),
+        ("depth=null", "`depth` must be a whole number, but is null instead"),
+        ("scale=[1]", r"`scale` must be a number or null, but is \[1\] instead"),
+        ("use_data_node=3", "`use_data_node` must be text or null, but is 3 instead"),
     ],
 )
 def test_a_setting_of_the_executor_that_has_the_wrong_type_is_told_before_the_data_is_made(

@@ -109,7 +109,7 @@ def open_bench(spec: Spec, work: Work) -> Bench:
     project = Path(spec.project)
     meta = (spec.config or {}).get("meta") or {}
     import_project_code(project, ("data_ops",), meta.get("user_modules") or ())
-    graph = Graph(spec.section, place=spec.where)
+    graph = Graph(spec.section, where=spec.where)
     store = open_store(spec.store, project=project, allow_pickle=spec.allow_pickle)
     bench = Bench(graph, open_entries(spec, store))
     bench.known.update(work.known)

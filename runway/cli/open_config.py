@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runway import log
 from runway.errors import ConfigError, RunwayError, raise_collected
@@ -14,20 +14,25 @@ from runway.user_code import import_project_code
 
 if TYPE_CHECKING:
     from runway.config.config import Config
+    from runway.pipeline.graph import Graph
 
 DATA_CODE = ("data_ops",)
 ALL_CODE = ("data_ops", "models", "executors")
 
 
-def open_config(arguments: argparse.Namespace, code: Iterable[str]) -> Config:
-    """Load the config with its overrides, and import the project's modules.
+class Opened(NamedTuple):
+    """A config that has been loaded and checked, and the graphs of its pipelines, {where in the config: Graph}."""
+
+    config: Config
+    graphs: dict[str, Graph]
+
+
+def open_config(arguments: argparse.Namespace, code: Iterable[str]) -> Opened:
+    """Load the config with its overrides, import the project's modules, and check all that can be checked.
 
     Args:
         arguments: the parsed command.
         code: which of the project's ``src/`` folders to import.
-
-    Returns:
-        The config; its ``graphs`` are those of its pipelines, {place in the config: Graph}.
 
     Raises:
         ConfigError: something is wrong with it; all there is, collected.
@@ -45,16 +50,17 @@ def open_config(arguments: argparse.Namespace, code: Iterable[str]) -> Config:
     if project is not None and not project.is_dir():
         raise ConfigError(f"there is no folder {arguments.project!r}", where="--project")
     config = load_config(arguments.config, overrides, project=project, check=False)
-    errors: list[RunwayError] = [*check_config(config, config.path)]
+    source = config.loaded_from
+    assert source is not None
+    errors: list[RunwayError] = [*check_config(config, source.path)]
     meta = config.get("meta") or {}
     try:
-        import_project_code(config.project, code, meta.get("user_modules") or ())
+        import_project_code(source.project, code, meta.get("user_modules") or ())
         graphs, found = check_pipelines(config)
         errors += found
     except RunwayError as error:  # a module that does not import: what its transforms are cannot be known
         errors.append(error)
     raise_collected(errors, where=str(arguments.config))
-    for note in config.notes:
-        log.warning(note)
-    vars(config)["graphs"] = graphs
-    return config
+    for warning in source.warnings:
+        log.warning(warning)
+    return Opened(config, graphs)
