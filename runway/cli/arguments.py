@@ -76,7 +76,11 @@ def _add_translate_arguments(command: argparse.ArgumentParser) -> None:
         "text", nargs="*", default=[], help="texts; - is standard input, and so is nothing where lines are piped in"
     )
     command.add_argument(
-        "--file", action="append", default=[], metavar="PATH", help="translate a file, a sentence a line; may be repeated"
+        "--file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="translate a file, a sentence a line; may be repeated",
     )
     command.add_argument("--beams", type=_count, metavar="N", help="instead of the config's num_beams; 1 is greedy")
     command.add_argument("--batch_size", type=_count, default=32, metavar="N", help="texts at a time (default: 32)")
