@@ -11,8 +11,7 @@ from runway.errors import ConfigError, DataError
 from runway.log import info
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, dataset_of, lengths, ragged
-from runway.transforms.base import HFDatasetTransform
-from runway.transforms.batching.dataloaders import VALIDATION_NAMES
+from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
 from runway.transforms.loading.tokenizer import load_tokenizer
 from runway.transforms.row_filter import RowFilter
 
