@@ -66,17 +66,22 @@ def add_experiment_arguments(command: argparse.ArgumentParser) -> None:
 
 def _add_translate_arguments(command: argparse.ArgumentParser) -> None:
     command.epilog = (
-        "A word that is an existing file is read, a sentence a line, also where it is compressed (.gz, .bz2, .zst, "
-        ".lz4); several files are read in their order, and - is standard input. Any other word is a text. An error: "
-        "files and texts together, a folder, and a word that looks like a path (train.de, a/b) where there is no file."
+        "Texts come first, then the files in their order, a sentence a line, also compressed (.gz, .bz2, .zst, .lz4). "
+        "A text that is the name of a file is an error."
     )
     command.add_argument(
         "run", help="a run's folder, an experiment's name (its newest version with an export), or an export's folder"
     )
     command.add_argument(
-        "text", nargs="*", default=[], help="texts, or files with a sentence a line; by default what is piped in"
+        "text", nargs="*", default=[], help="texts; - is standard input, and so is nothing where lines are piped in"
     )
-    command.add_argument("--text", action="store_true", dest="as_text", help="all words are texts, even names of files")
+    command.add_argument(
+        "--file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="translate a file, a sentence a line; may be repeated",
+    )
     command.add_argument("--beams", type=_count, metavar="N", help="instead of the config's num_beams; 1 is greedy")
     command.add_argument("--batch_size", type=_count, default=32, metavar="N", help="texts at a time (default: 32)")
     command.add_argument(

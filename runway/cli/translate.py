@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
-import errno
 import itertools
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +19,6 @@ EXPORT_PATTERN = "test/*/export"
 EXPORT_HINT = "`runway test CONFIG` exports the best model of a Seq2SeqExecutor"
 LINES_AT_A_TIME = 2000
 STANDARD_INPUT = "-"
-# The end of a file's name, such as .txt, .gz or .zh-CN: short, in one case, and never after white space.
-_FILE_SUFFIX = re.compile(r"\.[a-z]{2}[-_][A-Za-z]{2,4}|\.[a-z][a-z0-9]{1,4}|\.[A-Z][A-Z0-9]{1,4}")
 
 Line = tuple[str, str]
 """Where a text comes from, and the text."""
@@ -34,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.run, accept=lambda path: bool(_exports(path)), what="an exported model", hint=EXPORT_HINT
     )
     folder = find_export(found)
-    chunks = _chunks(arguments.text, as_text=arguments.as_text)
+    chunks = _chunks(arguments.text, arguments.file)
     import logging
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -76,54 +72,33 @@ def _exports(run_folder: Path) -> list[Path]:
     return [place for place in places if (place / "translation.json").is_file()]
 
 
-def _chunks(words: list[str], *, as_text: bool) -> Iterator[list[Line]]:
-    """The texts to translate, some at a time; an empty line gives an empty line.
+def _chunks(words: list[str], files: list[str]) -> Iterator[list[Line]]:
+    """The lines to translate, some at a time: the texts, then those of the files; an empty line gives an empty line.
 
     Raises:
-        ConfigError: there is nothing to translate, or a word that may be a file or a text.
+        ConfigError: there is nothing to translate, no such file, or a text that is the name of one.
         DataError: a text is not UTF-8.
     """
-    if not words:
-        if sys.stdin is None or sys.stdin.isatty():
-            raise ConfigError("there is nothing to translate", hint="give texts or files, or pipe lines in")
-        words = [STANDARD_INPUT]
-    read = [False if as_text else _is_read(word) for word in words]
-    if all(read):
-        return itertools.chain.from_iterable(map(_lines, words))
-    if any(read):
-        raise ConfigError(
-            f"{words[read.index(True)]!r} is a file, but {words[read.index(False)]!r} is not",
-            where="`runway translate`",
-            hint="give files only, or texts only; `--text` takes all words as texts",
-        )
-    return iter([[(f"text {number}", _checked(word, number)) for number, word in enumerate(words, start=1)]])
-
-
-def _is_read(word: str) -> bool:
-    """Whether a word names what is to be read; else it is a text.
-
-    Raises:
-        ConfigError: it is a folder, or looks like a file's path and is none.
-    """
-    if word == STANDARD_INPUT or not word:
-        return bool(word)
-    path = Path(word)
-    try:
-        is_folder, is_there = path.is_dir(), path.exists()
-    except OSError as error:  # a sentence may be longer than a file's name can be
-        return error.errno != errno.ENAMETOOLONG
-    as_text = "`--text` takes it as a text"
-    if is_folder:
-        raise ConfigError(f"{word!r} is a folder", where=str(path.resolve()), hint=f"name a file; {as_text}")
-    if is_there:
-        return True
-    separators = [separator for separator in (os.sep, os.altsep) if separator]
-    looks_like_path = any(separator in word for separator in separators) or _FILE_SUFFIX.fullmatch(path.suffix)
-    if looks_like_path and not re.search(r"\s", word):
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else None
-        near = f"the folder {path.parent} does not exist" if siblings is None else did_you_mean(path.name, siblings)
-        raise ConfigError(f"there is no file {word!r}", where=str(path.parent.resolve()), hint=f"{near}; {as_text}")
-    return False
+    if STANDARD_INPUT in words and len(words) > 1:
+        raise ConfigError("`-` is standard input, and stands without texts", where="`runway translate`")
+    if not words and not files and (sys.stdin is None or sys.stdin.isatty()):
+        raise ConfigError("there is nothing to translate", hint="give texts, --file PATH, or pipe lines in")
+    if words == [STANDARD_INPUT] or not (words or files):
+        words, files = [], [STANDARD_INPUT, *files]
+    for word in words:
+        if os.path.isfile(word):
+            raise ConfigError(
+                f"{word!r} is a file, and a text is expected",
+                where="`runway translate`",
+                hint=f"`--file {word}` reads it; to translate the word itself, pipe it in",
+            )
+    for path in map(Path, filter(STANDARD_INPUT.__ne__, files)):
+        if not path.exists():
+            siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else None
+            near = f"the folder {path.parent} does not exist" if siblings is None else did_you_mean(path.name, siblings)
+            raise ConfigError(f"there is no file {str(path)!r}", where=str(path.parent.resolve()), hint=near)
+    texts = [[(f"text {number}", _checked(word, number)) for number, word in enumerate(words, start=1)]]
+    return itertools.chain(texts if words else [], *map(_lines, files))
 
 
 def _checked(text: str, number: int) -> str:

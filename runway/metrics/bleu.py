@@ -7,41 +7,26 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import evaluate
-
-_DESCRIPTION = "BLEU, from 0 to 1, with the tokenizer of your choice; sacrebleu is the one to publish."
-
-_INPUTS = """
-Args:
-    predictions: the texts that a system gave.
-    references: for each the right text, or a list of right texts.
-    tokenizer: takes a text and gives a list of tokens; by default that of mteval-v13a.
-    max_order: the longest n-gram.
-    smooth: add one to the counts (Lin and Och 2004).
-
-Returns:
-    bleu: the score.
-    precisions: by order.
-    brevity_penalty, length_ratio, translation_length, reference_length: of the shortest reference each.
-"""
+from runway.metrics import _base
 
 
-class Bleu(evaluate.Metric):
-    """Corpus BLEU of predicted texts."""
+class Bleu(_base.Metric):
+    """BLEU, from 0 to 1, with the tokenizer of your choice; sacrebleu is the one to publish.
 
-    def _info(self) -> evaluate.MetricInfo:
-        from datasets import Features, Sequence, Value
+    Args:
+        predictions: the texts that a system gave.
+        references: for each the right text, or a list of right texts.
+        tokenizer: takes a text and gives a list of tokens; by default that of mteval-v13a.
+        max_order: the longest n-gram.
+        smooth: add one to the counts (Lin and Och 2004).
 
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=[
-                Features({"predictions": Value("string"), "references": Sequence(Value("string"))}),
-                Features({"predictions": Value("string"), "references": Value("string")}),
-            ],
-            reference_urls=["https://aclanthology.org/P02-1040/"],
-        )
+    Returns:
+        bleu: the score.
+        precisions: by order.
+        brevity_penalty, length_ratio, translation_length, reference_length: of the shortest reference each.
+    """
+
+    url = "https://aclanthology.org/P02-1040/"
 
     def _compute(
         self,

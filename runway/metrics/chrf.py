@@ -4,43 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-import evaluate
-
-_DESCRIPTION = "The F-score of character n-grams (chrF), with words too chrF++."
-
-_INPUTS = """
-Args:
-    predictions: the texts that a system gave.
-    references: for each the right text, or a list of right texts (as many for every sample).
-    char_order: the longest n-gram of characters.
-    word_order: the longest n-gram of words; 2 is chrF++.
-    beta: how much more recall counts than precision.
-    lowercase: ignore case.
-    whitespace: count spaces as characters.
-    eps_smoothing: smooth as chrF++.py, NLTK and Moses do.
-
-Returns:
-    score: chrF, from 0 to 100.
-    char_order, word_order, beta: as given.
-"""
+from runway.metrics import _base
 
 
-class ChrF(evaluate.Metric):
-    """chrF of predicted texts."""
+class ChrF(_base.Metric):
+    """The F-score of character n-grams (chrF), with words too chrF++.
 
-    def _info(self) -> evaluate.MetricInfo:
-        from datasets import Features, Sequence, Value
+    Args:
+        predictions: the texts that a system gave.
+        references: for each the right text, or a list of right texts (as many for every sample).
+        char_order: the longest n-gram of characters.
+        word_order: the longest n-gram of words; 2 is chrF++.
+        beta: how much more recall counts than precision.
+        lowercase: ignore case.
+        whitespace: count spaces as characters.
+        eps_smoothing: smooth as chrF++.py, NLTK and Moses do.
 
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=[
-                Features({"predictions": Value("string"), "references": Sequence(Value("string"))}),
-                Features({"predictions": Value("string"), "references": Value("string")}),
-            ],
-            reference_urls=["https://github.com/mjpost/sacrebleu"],
-        )
+    Returns:
+        score: chrF, from 0 to 100.
+        char_order, word_order, beta: as given.
+    """
+
+    url = "https://github.com/mjpost/sacrebleu"
 
     def _compute(
         self,
@@ -63,15 +48,5 @@ class ChrF(evaluate.Metric):
             whitespace=whitespace,
             eps_smoothing=eps_smoothing,
         )
-        result = chrf.corpus_score(predictions, _streams(references))
+        result = chrf.corpus_score(predictions, _base.streams(references))
         return {name: getattr(result, name) for name in ("score", "char_order", "word_order", "beta")}
-
-
-def _streams(references: list) -> list[list[str]]:
-    """References by position: sacrebleu wants every sample's first, then every sample's second."""
-    if references and isinstance(references[0], str):
-        return [references]
-    counts = {len(texts) for texts in references}
-    if len(counts) > 1:
-        raise ValueError(f"every sample must have the same number of references, but there are {sorted(counts)}")
-    return [list(texts) for texts in zip(*references, strict=True)]

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import evaluate
-
-_DESCRIPTION = "How often the label of each row was predicted as that of each column."
-
-_INPUTS = """
-Args:
-    predictions: the predicted labels, numbers or text; with config_name='multilabel' a list of 0/1 for each sample.
-    references: the true labels, likewise.
-    labels: the labels in the order of rows and columns; by default all that occur, sorted.
-    sample_weight: a weight for each sample.
-    normalize: 'true' (rows), 'pred' (columns) or 'all' sum to 1.
-
-Returns:
-    confusion_matrix: an array [labels, labels], rows are true labels.
-"""
+from runway.metrics import _base
 
 
-class ConfusionMatrix(evaluate.Metric):
-    """Confusion matrix of predicted labels."""
+class ConfusionMatrix(_base.LabelMetric):
+    """How often the label of each row was predicted as that of each column.
 
-    def _info(self) -> evaluate.MetricInfo:
-        from datasets import Features, Sequence, Value
+    Args:
+        predictions: the predicted labels, numbers or text; with config_name='multilabel' a list of 0/1 for each sample.
+        references: the true labels, likewise.
+        labels: the labels in the order of rows and columns; by default all that occur, sorted.
+        sample_weight: a weight for each sample.
+        normalize: 'true' (rows), 'pred' (columns) or 'all' sum to 1.
 
-        kinds = [Value("int64"), Value("string")]
-        if self.config_name == "multilabel":
-            kinds = [Sequence(Value("int64"))]
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=[Features({"predictions": kind, "references": kind}) for kind in kinds],
-            reference_urls=["https://scikit-learn.org/stable/modules/generated/sklearn.metrics.confusion_matrix.html"],
-        )
+    Returns:
+        confusion_matrix: an array [labels, labels], rows are true labels.
+    """
+
+    url = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.confusion_matrix.html"
 
     def _compute(
         self,

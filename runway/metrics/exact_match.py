@@ -6,37 +6,28 @@ import re
 import string
 from typing import Any
 
-import evaluate
-
-_DESCRIPTION = "The share of the predicted texts that equal their reference."
-
-_INPUTS = """
-Args:
-    predictions: the predicted texts.
-    references: the right texts.
-    regexes_to_ignore: patterns that are removed from both before anything else.
-    ignore_case: compare in lower case.
-    ignore_punctuation: remove punctuation.
-    ignore_numbers: remove digits.
-
-Returns:
-    exact_match: the score, from 0 to 1.
-"""
+from runway.metrics import _base
 
 
-class ExactMatch(evaluate.Metric):
-    """Exact match of predicted texts."""
+class ExactMatch(_base.Metric):
+    """The share of the predicted texts that equal their reference.
 
-    def _info(self) -> evaluate.MetricInfo:
-        from datasets import Features, Value
+    Args:
+        predictions: the predicted texts.
+        references: the right texts.
+        regexes_to_ignore: patterns that are removed from both before anything else.
+        ignore_case: compare in lower case.
+        ignore_punctuation: remove punctuation.
+        ignore_numbers: remove digits.
 
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=Features({"predictions": Value("string"), "references": Value("string")}),
-            reference_urls=[],
-        )
+    Returns:
+        exact_match: the score, from 0 to 1.
+    """
+
+    def _inputs(self) -> list[dict[str, Any]]:
+        from datasets import Value
+
+        return [{"predictions": Value("string"), "references": Value("string")}]
 
     def _compute(
         self,

@@ -5,36 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import evaluate
-
-_DESCRIPTION = (
-    "The exponential of the mean cross-entropy. (The hub's module of this name runs a language model instead.)"
-)
-
-_INPUTS = """
-Args:
-    predictions: the loss of each sample or batch: mean cross-entropy a token, in nats.
-    num_tokens: how many tokens each is the mean of; all alike where not given.
-
-Returns:
-    perplexity: exp of the mean loss over all tokens.
-    mean_perplexity: the mean over the samples of exp of the loss.
-"""
+from runway.metrics import _base
 
 
-class Perplexity(evaluate.Metric):
-    """Perplexity of a language model, from its losses."""
+class Perplexity(_base.Metric):
+    """The exponential of the mean cross-entropy. (The hub's module of this name runs a language model instead.)
 
-    def _info(self) -> evaluate.MetricInfo:
-        from datasets import Features, Value
+    Args:
+        predictions: the loss of each sample or batch: mean cross-entropy a token, in nats.
+        num_tokens: how many tokens each is the mean of; all alike where not given.
 
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=Features({"predictions": Value("float64")}),
-            reference_urls=[],
-        )
+    Returns:
+        perplexity: exp of the mean loss over all tokens.
+        mean_perplexity: the mean over the samples of exp of the loss.
+    """
+
+    def _inputs(self) -> list[dict[str, Any]]:
+        from datasets import Value
+
+        return [{"predictions": Value("float64")}]
 
     def _compute(
         self,

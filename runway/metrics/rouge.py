@@ -5,43 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import evaluate
-
-_DESCRIPTION = (
-    "ROUGE F-scores: overlap of n-grams (rouge1, rouge2) and longest common subsequences (rougeL, rougeLsum)."
-)
-
-_INPUTS = """
-Args:
-    predictions: the texts that a system gave.
-    references: for each the right text, or a list of right texts, of which the best counts.
-    rouge_types: which of 'rouge1' ... 'rouge9', 'rougeL', 'rougeLsum'; by default 1, 2, L and Lsum.
-    use_aggregator: give the mean over the samples, not a list. (The hub's module gives the middle of bootstrap
-        samples, which varies with the seed; the mean is what that estimates.)
-    use_stemmer: compare the stems of words.
-    tokenizer: takes a text and gives a list of tokens.
-
-Returns:
-    rouge1, rouge2, rougeL, rougeLsum: the F-score, from 0 to 1, or one for each sample.
-"""
+from runway.metrics import _base
 
 
-class Rouge(evaluate.Metric):
-    """ROUGE of predicted texts."""
+class Rouge(_base.Metric):
+    """ROUGE F-scores: overlap of n-grams (rouge1, rouge2) and longest common subsequences (rougeL, rougeLsum).
 
-    def _info(self) -> evaluate.MetricInfo:
-        from datasets import Features, Sequence, Value
+    Args:
+        predictions: the texts that a system gave.
+        references: for each the right text, or a list of right texts, of which the best counts.
+        rouge_types: which of 'rouge1' ... 'rouge9', 'rougeL', 'rougeLsum'; by default 1, 2, L and Lsum.
+        use_aggregator: give the mean over the samples, not a list. (The hub's module gives the middle of bootstrap
+            samples, which varies with the seed; the mean is what that estimates.)
+        use_stemmer: compare the stems of words.
+        tokenizer: takes a text and gives a list of tokens.
 
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation="",
-            inputs_description=_INPUTS,
-            features=[
-                Features({"predictions": Value("string"), "references": Sequence(Value("string"))}),
-                Features({"predictions": Value("string"), "references": Value("string")}),
-            ],
-            reference_urls=["https://github.com/google-research/google-research/tree/master/rouge"],
-        )
+    Returns:
+        rouge1, rouge2, rougeL, rougeLsum: the F-score, from 0 to 1, or one for each sample.
+    """
+
+    url = "https://github.com/google-research/google-research/tree/master/rouge"
 
     def _compute(
         self,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runway.config.reads import Reads, RecordedView
 from runway.errors import RunwayError
+from runway.library_internals import random_fingerprints
 from runway.log import info, warning
 from runway.pipeline.isolation import fork
 from runway.pipeline.keys.code import code_of
@@ -172,20 +173,15 @@ def _hf_caching_off(packages: frozenset[str]) -> Iterator[None]:
         return
     import datasets
 
-    homes: list[Any] = [datasets.fingerprint, datasets.arrow_dataset]
-    hashing = [(home, home.update_fingerprint) for home in homes if hasattr(home, "update_fingerprint")]
-    for home, _ in hashing:
-        home.update_fingerprint = lambda *_: datasets.fingerprint.generate_random_fingerprint()
     was_on = datasets.is_caching_enabled()
     datasets.disable_caching()
     bars = datasets.utils.logging.is_progress_bar_enabled()
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     try:
-        yield
+        with random_fingerprints():
+            yield
     finally:
-        for home, function in hashing:
-            home.update_fingerprint = function
         if was_on:
             datasets.enable_caching()
         if bars:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 
+VALIDATION_NAMES = ("valid", "validation", "val", "dev")
+"""What the split for validation may be called."""
+
+
 class BaseTransform:
     """The most general DataOp: any data in, any data out.
 

@@ -72,13 +72,13 @@ def test_translates_texts_files_and_nothing(tested, capsys, tmp_path):
     assert len(texts) == 2
     file = tmp_path / "texts.txt"
     file.write_text("ein hund rennt\n\ndie  katze\n", encoding="utf-8")
-    assert main(["translate", str(tested.run), str(file), "--batch_size", "1"]) == 0
+    assert main(["translate", str(tested.run), "--file", str(file), "--batch_size", "1"]) == 0
     assert capsys.readouterr().out.splitlines() == [texts[0], "", texts[1]]
     assert main(["translate", str(tested.test / "export"), "ein hund rennt"]) == 0
     assert capsys.readouterr().out.splitlines() == texts[:1]
 
 
-@pytest.mark.parametrize("words", [[], ["-"]], ids=["no word", "a dash after an option"])
+@pytest.mark.parametrize("words", [[], ["-"]], ids=["no word", "a dash"])
 def test_translates_standard_input(tested, capsys, monkeypatch, words):
     lines = io.TextIOWrapper(io.BytesIO(b"ein hund\ndie katze\n"), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", lines)
@@ -113,42 +113,37 @@ def translated(capsys, tested, *words):
 def test_files_of_all_kinds(tested, capsys, tmp_path, name, pack):
     expected = translated(capsys, tested, "ein hund", "die katze")
     (tmp_path / name).write_bytes(pack(b"ein hund\r\ndie katze\n"))
-    assert translated(capsys, tested, tmp_path / name) == expected
+    assert translated(capsys, tested, "--file", tmp_path / name) == expected
 
 
 def test_several_files_and_standard_input_in_their_order(tested, capsys, monkeypatch, tmp_path):
     texts = ["ein hund", "die katze", "singt", "am meer"]
     expected = translated(capsys, tested, *texts)
-    for name, text in zip("abd", (texts[0], texts[1], texts[3]), strict=True):
+    for name, text in zip("bd", (texts[1], texts[3]), strict=True):
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(codecs.BOM_UTF8 + b"singt\n"), encoding="utf-8"))
-    assert translated(capsys, tested, tmp_path / "a", tmp_path / "b", "-", tmp_path / "d") == expected
+    files = [word for name in (tmp_path / "b", "-", tmp_path / "d") for word in ("--file", name)]
+    assert translated(capsys, tested, texts[0], *files) == expected
 
 
-def test_what_is_a_text(tested, capsys, monkeypatch, tmp_path):
+def test_every_word_is_a_text(tested, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "hund").write_text("die katze\n", encoding="utf-8")
-    dog, cat = translated(capsys, tested, "--text", "hund", "katze")
-    assert translated(capsys, tested, "hund") == translated(capsys, tested, "die katze") != [dog]
-    assert translated(capsys, tested, "--text", "hund") == [dog]
-    assert translated(capsys, tested, "katze") == [cat]
-    sentences = ["und/oder am Meer", "Ende.", "z.B.", "Das sind 3.5", "nr.5", "e" * 300 + ".de"]
+    (tmp_path / "hund").mkdir()
+    sentences = ["und/oder am Meer", "Ende.", "../hund.de", "z.B.", ".", "hund", "e" * 300 + ".de"]
     assert len(translated(capsys, tested, *sentences)) == len(sentences)
-    assert len(translated(capsys, tested, "../hund.de", "-", ".", "--text")) == 3
 
 
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["../nothere.de"], "there is no file '../nothere.de'", "--text"),
-        (["folder/b"], "there is no file 'folder/b'", "known: a.de"),
-        (["nowhere/b"], "there is no file 'nowhere/b'", "the folder nowhere does not exist"),
-        (["txets.txt"], "there is no file 'txets.txt'", "did you mean 'texts.txt'?"),
-        (["texts.txt", "train.zh-CN"], "there is no file 'train.zh-CN'", "--text"),
-        (["folder"], "'folder' is a folder", "--text"),
-        (["texts.txt", "ein hund"], "'texts.txt' is a file, but 'ein hund' is not", "--text"),
-        (["ein hund", "-"], "'-' is a file, but 'ein hund' is not", "--text"),
-        (["broken.gz"], "broken.gz cannot be read", "compressed as its name says"),
+        (["--file", "folder/b"], "there is no file 'folder/b'", "known: a.de"),
+        (["--file", "nowhere/b"], "there is no file 'nowhere/b'", "the folder nowhere does not exist"),
+        (["ein hund", "--file", "txets.txt"], "there is no file 'txets.txt'", "did you mean 'texts.txt'?"),
+        (["--file", "folder"], "folder cannot be read", "Is a directory"),
+        (["texts.txt"], "'texts.txt' is a file, and a text is expected", "`--file texts.txt` reads it"),
+        (["ein hund", "folder/a.de"], "'folder/a.de' is a file, and a text is expected", "--file"),
+        (["ein hund", "-"], "`-` is standard input", "translate"),
+        (["--file", "broken.gz"], "broken.gz cannot be read", "compressed as its name says"),
         (["schl\udce4ft"], "text 1 is not UTF-8", "UTF-8"),
         (["--beams", "0", "ein"], "argument --beams: must be a whole number from 1, but is '0'", "--help"),
         (["--beams", "two", "ein"], "argument --beams: must be a whole number from 1, but is 'two'", "--help"),
@@ -179,12 +174,12 @@ def test_a_line_that_is_too_long(tested, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("runway.cli.translate.LINES_AT_A_TIME", 2)
     file = tmp_path / "texts.de"
     file.write_text("ein hund\n" * 4 + "hund " * 80 + "\ndie katze\n", encoding="utf-8")
-    assert main(["translate", str(tested.run), str(file)]) == 2
+    assert main(["translate", str(tested.run), "--file", str(file)]) == 2
     shown = capsys.readouterr()
     assert f"where: {file}, line 5\n" in shown.err
     assert "--on_too_long" in shown.err
     assert len(shown.out.splitlines()) == 4
-    assert main(["translate", str(tested.run), str(file), "--on_too_long", "truncate"]) == 0
+    assert main(["translate", str(tested.run), "--file", str(file), "--on_too_long", "truncate"]) == 0
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 6
     assert f"warning: {file}, line 5: a text of 81 tokens" in shown.err
@@ -198,7 +193,7 @@ def test_a_run_that_is_not_there_or_has_no_model(tested, capsys, tmp_path):
     assert "there is no run" in capsys.readouterr().err
     bad = tmp_path / "latin.txt"
     bad.write_bytes(b"ein hund\nschl\xe4ft\n")
-    assert main(["translate", str(tested.run), str(bad)]) == 2
+    assert main(["translate", str(tested.run), "--file", str(bad)]) == 2
     shown = capsys.readouterr().err
     assert "line 2 is not UTF-8" in shown
     assert "latin.txt" in shown

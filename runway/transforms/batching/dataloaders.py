@@ -13,15 +13,13 @@ from runway.assets import assets_cache
 from runway.errors import ConfigError, DataError
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import column, lengths
-from runway.transforms.base import HFDatasetTransform
+from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
 from runway.transforms.batching.collate import IndexedRows, PadBatch, is_numeric, is_sequence
 from runway.transforms.loading.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from torch.utils.data import DataLoader
-
-VALIDATION_NAMES = ("valid", "validation", "val", "dev")
 
 
 @register_transform_functor

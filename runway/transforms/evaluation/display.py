@@ -71,7 +71,7 @@ class DisplayEvalResults(RecorderTransform):
         """Whether there is such a column; a table that lacks one is no reason to lose a test."""
         if name not in data:
             hint = did_you_mean(name, data.column_names)
-            warning(f"node {self.name!r}: {setting} names {name!r}, which the recorder does not have ({hint})")
+            warning(f"{self.where}: {setting} names {name!r}, which the recorder does not have ({hint})")
         return name in data
 
     def _rows(self, data: EvalRecorder) -> list[int]:

@@ -28,6 +28,29 @@ class RecorderTransform(BaseTransform):
     def _check_input(self, data: Any) -> None:
         check_recorder(data, self)
 
+    def values_of(self, recorder: EvalRecorder, name: str, setting: str) -> list:
+        """A column of the recorder, a value for each sample.
+
+        Raises:
+            DataError: it is not there; the error names the setting that asks for it.
+        """
+        if name not in recorder:
+            raise DataError(
+                f"{setting} names {name!r}, which the recorder {recorder.name!r} does not have",
+                where=self.where,
+                hint=did_you_mean(name, recorder.column_names),
+            )
+        return recorder.get_sample_logs_column(name)
+
+    def need_samples(self, recorder: EvalRecorder) -> None:
+        """Raise a DataError where the recorder is empty."""
+        if not len(recorder):
+            raise DataError(
+                f"the recorder {recorder.name!r} is empty, so there is nothing to compute metrics over",
+                where=self.where,
+                hint="no sample was logged: look at the dataloader and at the limit_*_batches of the trainer",
+            )
+
 
 def check_recorder(data: Any, transform: BaseTransform) -> None:
     """Raise a DataError unless ``data`` is an EvalRecorder."""
@@ -37,7 +60,7 @@ def check_recorder(data: Any, transform: BaseTransform) -> None:
         given = f"a list of {len(data)}" if isinstance(data, list) else f"a {type(data).__name__}"
         raise DataError(
             f"{type(transform).__name__} takes one EvalRecorder, but is given {given} instead",
-            where=f"node {transform.name!r}",
+            where=transform.where,
             hint="its input_node is one node whose output is a recorder; MergeAllEvalRecorderAndSave takes several",
         )
 
@@ -47,9 +70,7 @@ def base_dir_or_test_dir(transform: BaseTransform, base_dir: str | None) -> Path
     if base_dir is None:
         base_dir = (transform.global_config or {}).get("test_dir")
     if base_dir is None:
-        raise ConfigError(
-            "base_dir must be given where there is no run with a test_dir", where=f"node {transform.name!r}"
-        )
+        raise ConfigError("base_dir must be given where there is no run with a test_dir", where=transform.where)
     return transform.resolve_path(base_dir)
 
 
@@ -128,7 +149,7 @@ class ComputeMetrics(RecorderTransform):
         self.ref_field = ref_field
 
     def _entry(self, index: int, entry: str | Mapping[str, Any]) -> dict[str, Any]:
-        where = f"node {self.name!r}, metrics[{index}]"
+        where = f"{self.where}, metrics[{index}]"
         made: dict[str, Any] = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
         unknown = next((key for key in made if key not in METRIC_KEYS), None)
         if unknown is not None:
@@ -142,19 +163,14 @@ class ComputeMetrics(RecorderTransform):
         return made
 
     def _call(self, data: EvalRecorder) -> EvalRecorder:
-        if not len(data):
-            raise DataError(
-                f"the recorder {data.name!r} is empty, so there is nothing to compute metrics over",
-                where=f"node {self.name!r}",
-                hint="no sample was logged: look at the dataloader and at the limit_*_batches of the trainer",
-            )
+        self.need_samples(data)
         stats: dict[str, Any] = {}
         for entry in self.metrics:
             for name, value in self._compute(data, entry).items():
                 if name in stats:
                     raise DataError(
                         f"two metrics give the stat {name!r}",
-                        where=f"node {self.name!r}",
+                        where=self.where,
                         hint=f"give one of them a prefix: {{name: {entry['name']!r}, prefix: 'my_'}}",
                     )
                 stats[name] = value
@@ -172,7 +188,7 @@ class ComputeMetrics(RecorderTransform):
         except (ValueError, TypeError) as error:
             raise DataError(
                 f"the metric {entry['name']!r} cannot be computed: {error}",
-                where=f"node {self.name!r}, columns {', '.join(filter(None, (self.pred_field, self.ref_field)))}",
+                where=f"{self.where}, columns {', '.join(filter(None, (self.pred_field, self.ref_field)))}",
             ) from error
         return {_stat_name(key, entry): value for key, value in (found or {}).items()}
 
@@ -196,18 +212,12 @@ class ComputeMetrics(RecorderTransform):
         return load_metric(entry["name"], **entry["load_kwargs"])
 
     def _column(self, recorder: EvalRecorder, name: str, setting: str) -> list:
-        if name not in recorder:
-            raise DataError(
-                f"{setting} names {name!r}, which the recorder {recorder.name!r} does not have",
-                where=f"node {self.name!r}",
-                hint=did_you_mean(name, recorder.column_names),
-            )
-        values = recorder.get_sample_logs_column(name)
+        values = self.values_of(recorder, name, setting)
         missing = sum(value is None for value in values)
         if missing:
             raise DataError(
                 f"column {name!r} has no value in {missing} of {len(values)} rows, first in row {values.index(None)}",
-                where=f"node {self.name!r}",
+                where=self.where,
                 hint="log it for each sample",
             )
         return values

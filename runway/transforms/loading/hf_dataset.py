@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from runway.assets import assets_cache, fetch, hub_is_reachable, is_asset
 from runway.errors import AssetError, ConfigError, DataError, RunwayError, did_you_mean
 from runway.library_internals import hub_cache_only
 from runway.registry import register_transform_functor
+from runway.transforms.arrow_tables import TableWriter
 from runway.transforms.base import BaseTransform
 from runway.transforms.loading.data_files import format_of, read_files
 
@@ -277,6 +278,46 @@ class LoadHFDataset(BaseTransform):
             raise ConfigError(f"`splits` has {part!r}: {error}", where=self.where, hint="'train[:80%]'") from error
         rows = [loaded[piece.splitname].select(range(piece.from_, piece.to)) for piece in pieces]
         return rows[0] if len(rows) == 1 else concatenate_datasets(rows)
+
+
+def load_splits(
+    transform: BaseTransform, read_file: Callable[[Path, str | None], Dataset], **settings: Any
+) -> dict[str, Dataset]:
+    """What LoadHFDataset gives with these settings, for another transform, whose reads the files count as.
+
+    Args:
+        transform: that loads.
+        read_file: reads a file of the format that the settings name, if they do, instead of LoadHFDataset; the rows of
+            a hub's or a saved dataset do not go through it.
+        **settings: of LoadHFDataset.
+    """
+    loader = _FileByFile(
+        name=transform.name,
+        global_config=transform.global_config,
+        use_dummy_data=transform._use_dummy_data,
+        project=transform.project,
+        reads=transform._reads,
+    )
+    loader.setup(**settings)
+    loader.read_file = read_file
+    return dict(loader._call())
+
+
+class _FileByFile(LoadHFDataset):
+    """LoadHFDataset with another way to read a file."""
+
+    read_file: Callable[[Path, str | None], Dataset]
+
+    def _read(self, splits: Mapping[str, Sequence[Path]], limit: int | None) -> dict[str, Dataset]:
+        found = {}
+        for split, paths in splits.items():
+            writer = TableWriter(self.where)
+            for path in paths:
+                if limit is None or writer.rows < limit:
+                    rows = self.read_file(path, self.file_format).with_format("arrow")[:]
+                    writer.add(rows if limit is None else rows.slice(0, limit - writer.rows))
+            found[str(split)] = writer.finish()
+        return found
 
 
 def _as_list(paths: Any) -> list[str]:

@@ -90,14 +90,14 @@ class TrainTokenizer(BaseTransform):
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
         """
         super().setup(**kwargs)
-        where = f"node {self.name!r}, setup_kwargs"
+        where = f"{self.where}, setup_kwargs"
         library = library or ("tokenizers" if algorithm == "bpe" else "sentencepiece")
         for name, value, known in (("algorithm", algorithm, ALGORITHMS), ("library", library, LIBRARIES)):
             if value not in known:
                 raise ConfigError(f"`{name}` must be one of {', '.join(known)}, but is {value!r} instead", where=where)
-        if not isinstance(vocab_size, int) or vocab_size <= len(ROLES):
+        if vocab_size <= len(ROLES):
             raise ConfigError(
-                f"`vocab_size` must be a whole number above {len(ROLES)}, but is {vocab_size!r} instead", where=where
+                f"`vocab_size` must be a whole number above {len(ROLES)}, but is {vocab_size} instead", where=where
             )
         if not 0 < character_coverage <= 1 or (
             character_coverage < 1 and (library, algorithm) == ("tokenizers", "unigram")
@@ -123,11 +123,6 @@ class TrainTokenizer(BaseTransform):
         self.split = split
         self.max_texts = max_texts
         self.special = special
-
-    @property
-    def where(self) -> str:
-        """This node, as errors name it."""
-        return f"node {self.name!r}"
 
     def _call(self, data: Any) -> Any:
         data = as_dataset_dict(data)

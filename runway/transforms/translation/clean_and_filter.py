@@ -53,10 +53,10 @@ class CleanPairs(HFDatasetTransform):
         if unicode_form is not None and unicode_form not in FORMS:
             raise ConfigError(
                 f"`unicode_form` must be one of {', '.join(FORMS)} or null, but is {unicode_form!r} instead",
-                where=f"node {self.name!r}",
+                where=self.where,
             )
         for index, rule in enumerate(replacements):
-            place = f"node {self.name!r}, replacements[{index}]"
+            place = f"{self.where}, replacements[{index}]"
             if not isinstance(rule, Mapping) or not rule.get("pattern"):
                 raise ConfigError(f"a replacement must have a pattern, but is {rule!r} instead", where=place)
             for key in ("pattern", "replacement"):
@@ -89,7 +89,7 @@ class CleanPairs(HFDatasetTransform):
         self.need_columns(dataset, SIDES)
         if not len(dataset):
             return dataset
-        writer = TableWriter(f"node {self.name!r}")
+        writer = TableWriter(self.where)
         for table in dataset.with_format("arrow").iter(BATCH_ROWS):
             for side in SIDES:
                 texts = self.clean_texts(table.column(side), side)
@@ -122,7 +122,7 @@ class CleanPairs(HFDatasetTransform):
                 except pa.ArrowInvalid as error:
                     raise ConfigError(
                         f"the pattern {rule['pattern']!r} or its replacement is not right: {error}",
-                        where=f"node {self.name!r}, replacements",
+                        where=f"{self.where}, replacements",
                         hint="patterns are those of RE2: no look-ahead, no back-reference",
                     ) from error
                 step(f"replacing {rule['pattern']}", after)
@@ -172,7 +172,7 @@ class FilterPairs(HFDatasetTransform):
             **kwargs: the settings of HFDatasetTransform.
         """
         super().setup(**kwargs)
-        where = f"node {self.name!r}, setup_kwargs"
+        where = f"{self.where}, setup_kwargs"
         if unit not in ("words", "characters"):
             raise ConfigError(f"`unit` must be 'words' or 'characters', but is {unit!r} instead", where=where)
         if drop_duplicates not in (None, "pair", *SIDES):

@@ -11,8 +11,7 @@ from runway.errors import ConfigError, DataError
 from runway.log import info
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, dataset_of, lengths, ragged
-from runway.transforms.base import HFDatasetTransform
-from runway.transforms.batching.dataloaders import VALIDATION_NAMES
+from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
 from runway.transforms.loading.tokenizer import load_tokenizer
 from runway.transforms.row_filter import RowFilter
 
@@ -117,12 +116,12 @@ class EncodePairs(HFDatasetTransform):
             if policy not in POLICIES:
                 raise ConfigError(
                     f"`on_too_long` must be one of {', '.join(POLICIES)}, but is {policy!r} instead",
-                    where=f"node {self.name!r}, setup_kwargs",
+                    where=f"{self.where}, setup_kwargs",
                 )
         for name, value in (("max_length", max_length), ("max_target_length", max_target_length)):
             if value is not None and value < 1:
                 raise ConfigError(
-                    f"`{name}` must be 1 or more, but is {value} instead", where=f"node {self.name!r}, setup_kwargs"
+                    f"`{name}` must be 1 or more, but is {value} instead", where=f"{self.where}, setup_kwargs"
                 )
         self.tokenizer_config = tokenizer_config
         self.limits = {"source": max_length, "target": max_target_length or max_length}
@@ -147,7 +146,7 @@ class EncodePairs(HFDatasetTransform):
             if not config:
                 raise ConfigError(
                     "there is no tokenizer",
-                    where=f"node {self.name!r}",
+                    where=self.where,
                     hint="give it a second input node that makes one (TrainTokenizer), or a `tokenizer_config`",
                 )
             name = str(config.get("version_name"))
@@ -161,7 +160,7 @@ class EncodePairs(HFDatasetTransform):
                 raise DataError(
                     f"the second input must be a tokenizer, or {{source, target}} of them, but is a "
                     f"{type(given).__name__} instead",
-                    where=f"node {self.name!r}",
+                    where=self.where,
                 )
         return both
 
@@ -173,7 +172,7 @@ class EncodePairs(HFDatasetTransform):
     def _encode(self, dataset: Dataset, split: str) -> tuple[Dataset, dict[str, Any]]:
         """The rows with their tokens, and what is to be known of them."""
         self.need_columns(dataset, COLUMNS, split=split)
-        writer = TableWriter(f"node {self.name!r}, split {split!r}")
+        writer = TableWriter(f"{self.where}, split {split!r}")
         texts_only = dataset.remove_columns([name for name in COLUMNS.values() if name in dataset.column_names])
         if not len(dataset):
             tokens = {name: ragged([], "int32") for name in COLUMNS.values()}
@@ -214,7 +213,7 @@ class EncodePairs(HFDatasetTransform):
             if not text or text.isspace():
                 raise DataError(
                     f"the {side} is empty in row {start + row} of the split {split!r}",
-                    where=f"node {self.name!r}{_origin(table, row)}",
+                    where=f"{self.where}{_origin(table, row)}",
                     hint="drop such pairs before, with FilterPairs",
                 )
         return encode_texts(self._tokenizers[side], texts, side, self.source_prefix if side == "source" else "")
@@ -250,15 +249,13 @@ class EncodePairs(HFDatasetTransform):
                 raise DataError(
                     f"the {side} in row {row} of the split {split!r} has {counts[row]} tokens, more than the {limit} "
                     f"that are allowed; so have {int((~fits).sum())} of {len(fits)} rows",
-                    where=f"node {self.name!r}{_origin(dataset.with_format('arrow')[row : row + 1], 0)}",
+                    where=f"{self.where}{_origin(dataset.with_format('arrow')[row : row + 1], 0)}",
                     hint="set on_too_long to 'truncate' or 'drop' (for a split: {train: 'drop'}), "
                     "or max_length and the model's positions to more",
                 )
             kept.apply(fits, f"with a {side} of more than {limit} tokens")
         if not kept.keep.any():
-            raise DataError(
-                f"no pair of the split {split!r} is left", where=f"node {self.name!r}", hint="look at max_length"
-            )
+            raise DataError(f"no pair of the split {split!r} is left", where=self.where, hint="look at max_length")
         return kept
 
 

@@ -12,25 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from runway.assets import assets_cache, fetch, is_asset
 from runway.errors import ConfigError, DataError, RunwayError, did_you_mean
-from runway.log import info
+from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import dataset_of
 from runway.transforms.base import BaseTransform
 from runway.transforms.loading.data_files import format_of, read_files
+from runway.transforms.loading.hf_dataset import load_splits
 from runway.transforms.loading.sqlite import is_sqlite, query_sqlite
-from runway.transforms.translation.pair_files import (
-    FilesOfPairs,
-    is_table,
-    pairs_in_folder,
-    read_lines,
-    read_table,
-    shown,
-)
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset, DatasetDict
 
 SOURCE, TARGET, ORIGIN = "source", "target", "origin"
+ENDINGS = ("", ".gz", ".bz2", ".zst", ".txt", ".txt.gz")
+"""What may follow the language in the name of a file: ``train.de.gz``."""
 _TABLES = ("a table", "a table or a HF dataset", "a HF dataset")
 APPLIES_TO = {  # setting: the kinds of data that have it, and what serves the others
     "splits": (("a folder of pairs", *_TABLES[1:]), "a dict as data_path names splits, dataset.split makes them"),
@@ -105,12 +101,12 @@ class LoadParallelText(BaseTransform):
         if not data_path and not dataset_name:
             raise ConfigError(
                 "one of `data_path` and `dataset_name` must be given",
-                where=f"node {self.name!r}, setup_kwargs",
+                where=f"{self.where}, setup_kwargs",
                 hint="data_path='data/multi30k' takes files of your own, dataset_name='bentrevett/multi30k' the hub's",
             )
         if on_bad_row not in ("error", "drop"):
             raise ConfigError(
-                f"`on_bad_row` must be 'error' or 'drop', but is {on_bad_row!r} instead", where=f"node {self.name!r}"
+                f"`on_bad_row` must be 'error' or 'drop', but is {on_bad_row!r} instead", where=self.where
             )
         self.columns = None if columns is None else list(columns)
         self.keep_columns = dict(keep_columns) if isinstance(keep_columns, Mapping) else {n: n for n in keep_columns}
@@ -169,11 +165,6 @@ class LoadParallelText(BaseTransform):
                     hint=f"leave it out: {hint}",
                 )
 
-    @property
-    def where(self) -> str:
-        """This node, as errors name it."""
-        return f"node {self.name!r}"
-
     def _call(self, data: Any = None) -> DatasetDict:
         from datasets import DatasetDict
 
@@ -185,7 +176,7 @@ class LoadParallelText(BaseTransform):
         self.note("pairs", counts)
         first = next(iter(loaded.values()))[0]  # what a wrong column, or a header taken for a pair, shows itself in
         told = ", ".join(f"{split} {count}" for split, count in counts.items())
-        info(f"{self.name}: {told} pairs; the first: {shown(first[SOURCE])} → {shown(first[TARGET])}")
+        info(f"{self.name}: {told} pairs; the first: {_shown(first[SOURCE])} → {_shown(first[TARGET])}")
         return DatasetDict(loaded)
 
     def _load(self) -> dict[str, Dataset]:
@@ -198,7 +189,7 @@ class LoadParallelText(BaseTransform):
             return {str(split): self._from_files(given, str(split)) for split, given in by_split.items()}
         local = self._local(path)
         if local.is_dir():
-            parts = pairs_in_folder(local, self.languages, self.splits, where=self.where)
+            parts = _pairs_in_folder(local, self.languages, self.splits, where=self.where)
             if parts is None:
                 return self._from_hf(local)
             self._check_kind("a folder of pairs")
@@ -211,7 +202,8 @@ class LoadParallelText(BaseTransform):
         return self._from_hf(local)
 
     def _reads_as_table(self, path: Path) -> bool:
-        return is_table(path) and not self.load_kwargs
+        """Whether a file's name says that it is a table with tabs: ``.tsv`` or ``.txt``, also compressed."""
+        return format_of(path) in ("tsv", "text") and not self.load_kwargs
 
     def _local(self, path: str) -> Path:
         """A path or an asset, there and noted."""
@@ -236,32 +228,83 @@ class LoadParallelText(BaseTransform):
                 f"the split {split!r} must have two files, the source's and the target's, but has {len(paths)}",
                 where=self.where,
             )
-        sides = [read_lines(path, where=self.where, encoding=self.encoding, limit=self.limit) for path in paths]
+        sides = [self._lines(path) for path in paths]
         short, long = sorted(range(2), key=lambda side: len(sides[side]))
         if len(sides[short]) != len(sides[long]):
             line = len(sides[short])
             raise DataError(
                 f"{paths[0].name} has {len(sides[0])} lines, but {paths[1].name} has {len(sides[1])}",
                 where=f"{self.where}, file {paths[long]}, line {line + 1}",
-                hint=f"that line has no counterpart: {shown(sides[long][line].as_py())}; "
+                hint=f"that line has no counterpart: {_shown(sides[long][line].as_py())}; "
                 "a line was lost or broken in two somewhere before it",
             )
         return self._pairs({SOURCE: sides[0], TARGET: sides[1]}, paths[0].name)
 
+    def _lines(self, path: Path) -> pa.ChunkedArray:
+        """The lines of a file, ended by line feeds alone: a sentence may hold any other character.
+
+        Raises:
+            DataError: the file is empty, damaged, or in another encoding.
+        """
+        import pyarrow as pa
+
+        try:
+            found = read_files([path], where=self.where, file_format="text", encoding=self.encoding, limit=self.limit)
+        except OSError as error:
+            raise DataError(
+                f"the file {path.name!r} cannot be read: {error}",
+                where=f"{self.where}, file {path}",
+                hint="is it whole, and compressed as its name says?",
+            ) from error
+        lines = found.with_format("arrow")[:].column("text")
+        if len(lines) and lines[0].as_py().startswith("\ufeff"):  # a byte order mark
+            first = pa.array([lines[0].as_py()[1:]], lines.type)
+            lines = pa.chunked_array([first, *lines.slice(1).chunks], lines.type)
+        return lines
+
     # -- a table
 
     def _table(self, path: Path) -> Dataset:
-        wanted = {**dict(zip((SOURCE, TARGET), self.columns or (0, 1), strict=True)), **self.keep_columns}
-        columns, numbers, bad = read_table(
-            path,
-            wanted,
-            where=self.where,
-            encoding=self.encoding,
-            limit=self.limit,
-            drop_bad_rows=self.on_bad_row == "drop",
-        )
-        self.note(f"rows with too few columns in {path.name}", bad)
+        """The pairs of a table with tabs and no quoting."""
+        import numpy as np
+        import pyarrow.compute as pc
+
+        lines = self._lines(path)
+        numbers_of, first_line = self._column_numbers(lines, path)
+        cells = pc.split_pattern(lines.slice(first_line - 1), "\t")
+        needed = max(numbers_of.values()) + 1
+        widths = pc.list_value_length(cells).to_numpy()
+        numbers = np.arange(first_line, first_line + len(widths))
+        bad = numbers[widths < needed]
+        if len(bad):
+            found = f"line {bad[0]} of {path.name!r} has {widths[bad[0] - first_line]} columns, but {needed} are needed"
+            if self.on_bad_row != "drop":
+                raise DataError(
+                    f"{found}: {_shown(lines[int(bad[0]) - 1].as_py())}",
+                    where=f"{self.where}, file {path}, line {bad[0]}",
+                    hint=f"{len(bad)} lines are like that; columns are separated by tabs; "
+                    "mend the file, choose other columns, or set on_bad_row: 'drop'",
+                )
+            warning(f"{self.where}: {len(bad)} lines dropped that have too few columns, first {found}")
+            numbers, cells = numbers[widths >= needed], cells.filter(widths >= needed)
+        self.note(f"rows with too few columns in {path.name}", len(bad))
+        columns = {name: pc.list_element(cells, number) for name, number in numbers_of.items()}
         return self._pairs(columns, path.name, numbers)
+
+    def _column_numbers(self, lines: pa.ChunkedArray, path: Path) -> tuple[dict[str, int], int]:
+        """The number of each column, and the line where rows begin: below the names, where names are asked for."""
+        wanted = {**dict(zip((SOURCE, TARGET), self.columns or (0, 1), strict=True)), **self.keep_columns}
+        if not any(isinstance(column, str) for column in wanted.values()):
+            return {name: int(column) for name, column in wanted.items()}, 1
+        header = lines[0].as_py().split("\t")
+        for column in wanted.values():
+            if isinstance(column, str) and column not in header:
+                raise DataError(
+                    f"there is no column {column!r} in the first line",
+                    where=f"{self.where}, file {path}, line 1",
+                    hint=did_you_mean(column, header, listing=12),
+                )
+        return {name: header.index(column) if isinstance(column, str) else column for name, column in wanted.items()}, 2
 
     # -- a database
 
@@ -287,31 +330,30 @@ class LoadParallelText(BaseTransform):
 
     def _from_hf(self, path: Path | None) -> dict[str, Dataset]:
         self._check_kind("a HF dataset" if path is None or path.is_file() else "a table or a HF dataset")
-        loader = FilesOfPairs(
-            name=self.name,
-            global_config=self.global_config,
-            use_dummy_data=self._use_dummy_data,
-            project=self.project,
-            reads=self._reads,
-        )
-        loader.setup(
-            dataset_name=self.dataset_name if path is None else None,
-            dataset_path=None if path is None else str(path),
-            subset=self.subset if path is None else None,
-            splits=self.splits,
-            encoding=self.encoding,
-            dummy_rows=self.dummy_rows,
-            load_kwargs=self.load_kwargs,
-        )
-        loader.read_file = self._read_file
+        files: list[Path] = []
+
+        def read_file(file: Path, file_format: str | None) -> Dataset:
+            files.append(file)
+            return self._read_file(file, file_format)
+
         source = self.dataset_name if path is None else path.name
         try:
-            loaded = loader._call(None)
+            loaded = load_splits(
+                self,
+                read_file,
+                dataset_name=self.dataset_name if path is None else None,
+                dataset_path=None if path is None else str(path),
+                subset=self.subset if path is None else None,
+                splits=self.splits,
+                encoding=self.encoding,
+                dummy_rows=self.dummy_rows,
+                load_kwargs=self.load_kwargs,
+            )
         except RunwayError as error:  # the same, in this transform's words
             error.hint = (error.hint or "").replace("dataset_path", "data_path") or None
             raise
-        if loader.has_read_files:
-            return dict(loaded)
+        if files:
+            return loaded
         return {split: self._hf_pairs(rows, f"{source}/{split}") for split, rows in loaded.items()}
 
     def _read_file(self, path: Path, file_format: str | None = None) -> Dataset:
@@ -361,8 +403,10 @@ class LoadParallelText(BaseTransform):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = {name: values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values]) for name, values in
-                 columns.items()}  # fmt: skip
+        found = {
+            name: values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+            for name, values in columns.items()
+        }
         for name in (SOURCE, TARGET):
             kind = found[name].type
             if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
@@ -392,3 +436,54 @@ class LoadParallelText(BaseTransform):
 def _is_column(column: Any) -> bool:
     """Whether it can name a column: a name, or a number from 0."""
     return isinstance(column, str) or (isinstance(column, int) and not isinstance(column, bool) and column >= 0)
+
+
+def _pairs_in_folder(
+    folder: Path, languages: tuple[str, str], splits: Mapping[str, str] | Sequence[str] | None, *, where: str
+) -> dict[str, list[Path]] | None:
+    """The two files of each split in a folder of pairs; None where it holds something else.
+
+    Args:
+        folder: that holds them.
+        languages: the endings of source and target.
+        splits: ``{split: part}`` or a list of parts, a part being what the two names have in common; None takes all.
+        where: the place that an error names.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    names = sorted(entry.name for entry in folder.iterdir())
+    stems = [name[: -len(end)] for name in names for end in _endings(languages[0]) if name.endswith(end)]
+    if not stems:
+        others = [name for name in names if name.endswith(tuple(_endings(languages[1])))]
+        if not others:
+            return None
+        raise DataError(
+            f"there is no file in {languages[0]!r}, only one in {languages[1]!r}: {others[0]}",
+            where=f"{where}, {folder}",
+            hint=f"look at source_lang; the folder holds: {', '.join(names[:12])}",
+        )
+    wanted = splits or stems
+    found = {}
+    for split, part in (wanted if isinstance(wanted, Mapping) else dict(zip(wanted, wanted, strict=True))).items():
+        pair = []
+        for language in languages:
+            name = next((f"{part}{end}" for end in _endings(language) if f"{part}{end}" in names), None)
+            if name is None:
+                raise DataError(
+                    f"there is no file {f'{part}.{language}'!r} (also with {', '.join(ENDINGS[1:])})",
+                    where=f"{where}, {folder}, split {split!r}",
+                    hint=f"set splits: {{{split}: PART}}; {did_you_mean(f'{part}.{language}', names, listing=12)}",
+                )
+            pair.append(folder / name)
+        found[str(split)] = pair
+    return found
+
+
+def _endings(language: str) -> list[str]:
+    return [f".{language}{ending}" for ending in ENDINGS]
+
+
+def _shown(text: str) -> str:
+    """A text as an error shows it: its beginning."""
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")

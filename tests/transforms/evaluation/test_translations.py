@@ -12,7 +12,7 @@ import sacrebleu
 from runway import EvalRecorder
 from runway.errors import ConfigError, DataError
 from runway.transforms.evaluation.display import DisplayEvalResults
-from runway.transforms.translation.evaluate import AddSentenceBleu, EvaluateTranslations, SaveWorstSamples
+from runway.transforms.evaluation.translations import AddSentenceBleu, EvaluateTranslations, SaveWorstSamples
 
 ROWS = {
     "source": ["Ein Hund rennt.", "Zwei Männer singen.", "Die Katze schläft am Meer."],

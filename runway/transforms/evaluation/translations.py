@@ -30,20 +30,11 @@ class TranslationTransform(RecorderTransform):
         Raises:
             DataError: it is not there, or a row of it holds no text.
         """
-        if not len(recorder):
-            raise DataError(
-                f"the recorder {recorder.name!r} is empty, so there is nothing to score", where=f"node {self.name!r}"
-            )
-        if name not in recorder:
-            raise DataError(
-                f"{setting} names {name!r}, which the recorder {recorder.name!r} does not have",
-                where=f"node {self.name!r}",
-                hint=did_you_mean(name, recorder.column_names),
-            )
-        values = recorder.get_sample_logs_column(name)
+        self.need_samples(recorder)
+        values = self.values_of(recorder, name, setting)
         for row, value in enumerate(values):
             if not isinstance(value, str):
-                raise DataError(f"column {name!r} has no text in row {row}, but {value!r}", where=f"node {self.name!r}")
+                raise DataError(f"column {name!r} has no text in row {row}, but {value!r}", where=self.where)
         return [unicodedata.normalize("NFC", value) for value in values]
 
     def bleu(self, **settings: Any) -> BLEU:
@@ -61,7 +52,7 @@ class TranslationTransform(RecorderTransform):
             found = "cannot be used here" if self.tokenize in known else "is none of sacreBLEU's tokenizers"
             raise ConfigError(
                 f"`tokenize` {self.tokenize!r} {found}: {' '.join(str(error).split())}",
-                where=f"node {self.name!r}, setup_kwargs.tokenize",
+                where=f"{self.where}, setup_kwargs.tokenize",
                 hint="it may need a package or the network; `runway eval` scores again what the test has kept"
                 if self.tokenize in known
                 else did_you_mean(str(self.tokenize), known, listing=12),
@@ -218,24 +209,17 @@ class SaveWorstSamples(RecorderTransform):
         from runway.recorder import EvalRecorder
 
         columns = list(self.columns) if self.columns is not None else data.column_names
-        for name in (self.sort_by, *columns):
-            if name not in data:
-                raise DataError(
-                    f"`sort_by` or `columns` names {name!r}, which the recorder {data.name!r} does not have",
-                    where=f"node {self.name!r}",
-                    hint=did_you_mean(name, data.column_names),
-                )
-        values = data.get_sample_logs_column(self.sort_by)
+        values = self.values_of(data, self.sort_by, "sort_by")
+        for name in columns:
+            self.values_of(data, name, "columns")
         rows = sorted(
             (row for row, value in enumerate(values) if value is not None),
             key=values.__getitem__,
             reverse=not self.lowest_first,
         )[: self.num_rows]
         chosen = data.select_rows(rows)
-        place = self.resolve_path(self.base_dir) if self.base_dir is not None else data.base_dir
-        if place is None:
-            place = base_dir_or_test_dir(self, None)
-        table = EvalRecorder(self.eval_record_name, place)
+        folder = data.base_dir if self.base_dir is None and data.base_dir else base_dir_or_test_dir(self, self.base_dir)
+        table = EvalRecorder(self.eval_record_name, folder)
         table.log_sample_dict_batch({"row": rows} | {name: chosen.get_sample_logs_column(name) for name in columns})
         table.save_to_disk("eval_recorder", self.file_format)
         info(f"{len(rows)} samples by {self.sort_by} saved to {table.save_dir}")

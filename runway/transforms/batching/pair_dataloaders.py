@@ -68,8 +68,8 @@ class MakePairDataloaders(MakeDataloaders):
             missing = next((name for name in TOKENS if name not in rows.column_names), None)
             if missing:
                 raise DataError(
-                    f"there is no column {missing!r}",
-                    where=f"node {self.name!r}, split {split!r}",
+                    f"the split {split!r} has no column {missing!r}",
+                    where=self.where,
                     hint=f"encode the pairs before, with EncodePairs; {did_you_mean(missing, rows.column_names)}",
                 )
         return super()._call(data)
