@@ -184,7 +184,7 @@ class Training:
         info(f"model: {summary.total_parameters:,} parameters, {summary.trainable_parameters:,} of them trained")
         if isinstance(executor, BaseExecutor) and rank() == 0:
             write_json(run.train / file_names.DATA_STATISTICS, data_statistics(executor.dataloaders()))
-            executor.save_tokenizer(run.train)
+            executor.save_tokenizer(run.train / file_names.TOKENIZER)
 
     def _fit(
         self, trainer: lightning.Trainer, executor: lightning.LightningModule, run: RunFolder, resumed: Resumed | None

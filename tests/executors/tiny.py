@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from runway.config.config import Config
+from runway.config.config import Config, LoadedFrom
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
 
@@ -147,7 +147,7 @@ def tiny_config(
         eval={"valid_eval_pipeline_config": valid_pipeline} if valid_pipeline else {},
     )
     config.update(sections)
-    config.__dict__["project"] = project
+    config.loaded_from = LoadedFrom(project / "config.jsonnet", project)
     return config
 
 

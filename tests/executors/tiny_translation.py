@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from runway.config.config import Config
+from runway.config.config import Config, LoadedFrom
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
 
@@ -189,5 +189,5 @@ def translation_config(project: Path, *, joint: bool = True, model: Any = None, 
         test={"trainer_paras": {"accelerator": "cpu", "devices": 1}},
         eval={},
     )
-    config.__dict__["project"] = project
+    config.loaded_from = LoadedFrom(project / "config.jsonnet", project)
     return config

@@ -23,6 +23,7 @@ CHECKPOINT_INDEX = "checkpoints.json"
 RECORDERS = "recorders"
 MODEL_SUMMARY = "model_summary.txt"
 DATA_STATISTICS = "data_statistics.json"
+TOKENIZER = "tokenizer"
 
 # A test
 METRICS = "metrics.json"

@@ -96,7 +96,7 @@ def test_a_moved_module_runs_nothing_again(project: Project, tmp_path: Path) -> 
     new_places = {
         "runway.transforms.datasets.rows": "runway.transforms.elsewhere.picking",
         "runway.transforms.loading.data_files": "runway.transforms.elsewhere.reading",
-        "runway.transforms.datasets.arrow_writer": "runway.transforms.elsewhere.columns",
+        "runway.transforms.arrow_tables": "runway.transforms.elsewhere.columns",
     }
     for old, new in new_places.items():
         source = moved / (old.replace(".", os.sep) + ".py")
