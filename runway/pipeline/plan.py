@@ -115,11 +115,11 @@ class Plan:
 
     # -- keys
 
-    def resolve(self, step: Step) -> None:
-        """Find the key of a step as far as its inputs are known, and its entry."""
+    def resolve(self, step: Step) -> bool:
+        """Find the key of a step as far as its inputs are known, and its entry; whether there was anything new."""
         contents = self._input_contents(step)
-        if step.volatile or contents is None:
-            return
+        if contents is None or (step.parts is not None and step.parts.inputs == contents):
+            return False
         node = step.node
         code, versions = self._code(self.graph.classes[node.name])
         step.parts = KeyParts(
@@ -134,15 +134,18 @@ class Plan:
         base_key = step.parts.key()
         if not step.cached:
             step.content = base_key
-            return
+            return True
         entry = self.entries.find(base_key)
         # A receipt is of a time when the node was not kept.
         step.entry = None if entry is None or entry.is_receipt else entry
         step.content = step.entry.content if step.entry else None
+        return True
 
     def _input_contents(self, step: Step) -> list[tuple[str, str]] | None:
         name = step.node.name
         if name in self.given:
+            if step.parts is not None:
+                return step.parts.inputs
             try:
                 if self._wants_keys():
                     return [("data passed in", combine("given", digest(self.given[name])))]

@@ -56,8 +56,7 @@ class SerialRunner(Runner):
             self._lost.add(name)
             return
         try:
-            if step.parts is None:  # its inputs are known by now
-                self.plan.resolve(step)
+            if self.plan.resolve(step):  # its inputs are known by now, or came out otherwise than they were
                 if step.cached and step.entry is not None and not step.forced and self._is_enough(step, step.entry):
                     self.say_unchanged(step)
                     self._settle(step)
@@ -69,6 +68,9 @@ class SerialRunner(Runner):
         except NodeFailure as failure:
             self._failures.append(failure)
             self._lost |= {failure.node, name}
+            for other in self.plan.steps.values():  # what is not kept has been visited: it is lost with what it takes
+                if not other.cached and self._lost.intersection(self.plan.inputs(other)):
+                    self._lost.add(other.node.name)
             self.say_failed(failure.node)
 
     def _is_enough(self, step: Step, entry: Entry) -> bool:

@@ -51,12 +51,13 @@ class Entry(NamedTuple):
         return sum(size for size, _, _ in self.meta["files"].values()) + len(self.meta.get("value", ""))
 
 
-class DamagedEntry(Exception):
-    """An entry is not what was written; ``entry`` has been set aside."""
+    def is_same(self, other: Entry) -> bool:
+        """Whether it was written at once with another one that was read of this key, and not evicted since."""
+        return self.meta["created"] == other.meta["created"] and self.has_value == other.has_value
 
-    def __init__(self, entry: Entry) -> None:
-        super().__init__(entry.key)
-        self.entry = entry
+
+class DamagedEntry(StoreError):
+    """An entry is not what was written, and has been set aside."""
 
 
 class Unsaveable(StoreError):

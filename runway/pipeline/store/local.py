@@ -54,8 +54,6 @@ class LocalStore(Store):
         self._root = str(root)
         self.url = os.path.abspath(root)
         self.allow_pickle = allow_pickle
-        self._has_locks_folder = False
-        self._prefixes: set[str] = set()  # the folders of two characters that are known to be there
         self._journal: TextIO | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -95,7 +93,7 @@ class LocalStore(Store):
         """The value; digests are compared of small entries, and of files touched since they were written."""
         folder = self.location(entry.key)
         if not self._is_sound(entry, missing(folder, entry.meta) or altered(folder, entry.meta)):
-            raise DamagedEntry(entry)
+            raise DamagedEntry(f"the cache entry {entry.key} is damaged", where=folder)
         if entry.meta["format"] == INLINE:
             return json.loads(entry.meta["value"])
         return formats.load(entry.meta["format"], Path(folder), allow_pickle=self.allow_pickle)
@@ -106,7 +104,9 @@ class LocalStore(Store):
 
     def _is_sound(self, entry: Entry, damage: str | None) -> bool:
         if damage is not None:
-            self._set_aside(entry.key, damage)
+            now = self.find(entry.key)
+            if now is not None and now.is_same(entry):  # otherwise others have replaced or evicted it meanwhile
+                self._set_aside(entry.key, damage)
         return damage is None
 
     def _set_aside(self, key: str, why: str) -> None:
@@ -122,13 +122,17 @@ class LocalStore(Store):
     def claim(self, key: str, what: str) -> Iterator[bool]:
         folder = f"{self._root}/locks"
         path = f"{folder}/{key}.lock"
+
+        def waiting() -> None:
+            info(f"{what}: another process is computing it, waiting")
+
         with contextlib.ExitStack() as held:
             with self._writing(folder):
-                if not self._has_locks_folder:
+                try:
+                    held_before = held.enter_context(hold(path, waiting))
+                except FileNotFoundError:  # the folder: nothing was written yet, or it was deleted meanwhile
                     os.makedirs(folder, exist_ok=True)
-                    self._has_locks_folder = True
-                held_before = os.path.exists(path)
-                held.enter_context(hold(path, lambda: info(f"{what}: another process is computing it, waiting")))
+                    held_before = held.enter_context(hold(path, waiting))
             if held_before:
                 self._drop_half_written(key)
             yield held_before
@@ -151,10 +155,10 @@ class LocalStore(Store):
         temporary = scratch_name(final)
         with self._writing(final):
             try:
-                if key[:2] not in self._prefixes:
-                    os.makedirs(f"{self._root}/{key[:2]}", exist_ok=True)
-                    self._prefixes.add(key[:2])
-                os.mkdir(temporary)
+                try:
+                    os.mkdir(temporary)
+                except FileNotFoundError:
+                    os.makedirs(temporary)
                 yield temporary
                 self._move_into_place(temporary, final)
             except BaseException:

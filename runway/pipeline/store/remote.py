@@ -144,7 +144,7 @@ class RemoteStore(Store):
     def _fetch(self, entry: Entry) -> Entry:
         with self.copies.filling(entry.key) as folder:
             if not self._download(entry, folder):
-                raise DamagedEntry(entry)
+                raise DamagedEntry(f"the cache entry {entry.key} is damaged", where=self.location(entry.key))
             for name, (_, mtime_ns, _) in entry.meta["files"].items():
                 os.utime(f"{folder}/{name}", ns=(mtime_ns, mtime_ns))
             (Path(folder) / META).write_text(json.dumps(entry.meta), encoding="utf-8")
@@ -173,7 +173,7 @@ class RemoteStore(Store):
         """Without its ``meta.json`` an entry is not there; the rest lies there until it is computed again."""
         self.copies.discard(entry.key)
         now = self._parse(entry.key, self._read(_path(entry.key, META)))
-        if now is None or now.meta["created"] != entry.meta["created"] or now.has_value != entry.has_value:
+        if now is None or not now.is_same(entry):
             return  # another machine has replaced or evicted it meanwhile: it was not damaged
         with self._reaching() as (files, root):
             path = f"{root}/{_path(entry.key, META)}"

@@ -203,3 +203,51 @@ def test_the_random_state_of_the_caller_stays(build: Any) -> None:
     random.seed(5)
     build({"output:A": node("Random")}).prepare()
     assert random.random() == expected
+
+
+@register_transform_functor("contract:Different")
+class Different(BaseTransform):
+    """Gives another number each time."""
+
+    count = 0
+
+    def _call(self, data: Any) -> list[int]:
+        Different.count += 1
+        return [Different.count]
+
+
+def test_what_is_not_kept_fails_once_for_all_that_need_it(build: Any) -> None:
+    nodes = {
+        "input:bad": node("Fail", cache=False),
+        "process:between": node("Add", "input:bad", cache=False),
+        "output:A": node("Add", "process:between"),
+        "output:B": node("Add", "process:between", n=2),
+        "output:C": node("Number"),
+    }
+    with pytest.raises(RunFailed) as caught:
+        build(nodes).prepare()
+    assert [failure.node for failure in caught.value.failures] == ["input:bad"]
+    assert build(nodes).plan().steps["output:C"].status == "cached"
+
+
+def test_an_output_is_kept_under_the_content_that_it_was_made_from(build: Any) -> None:
+    """An evicted input that comes out otherwise this time gives its consumers other keys."""
+    nodes = {"input:A": node("Different"), "process:between": node("Add", "input:A", cache=False)}
+    first = build(nodes)
+    first.prepare(["input:A"])
+    first.store.evict(first.plan(["input:A"]).steps["input:A"].entry)
+    nodes["output:B"] = node("Add", "process:between")
+    value = build(nodes).get_data(["output:B"], explode=True)
+    again = build(nodes)
+    assert again.prepare() == []
+    assert again.get_data(["output:B"], explode=True) == value
+
+
+def test_the_cache_may_be_deleted_between_two_runs(build: Any, tmp_path: Path) -> None:
+    import shutil
+
+    pipeline = build(DIAMOND)
+    assert sorted(pipeline.prepare()) == sorted(DIAMOND)
+    shutil.rmtree(tmp_path / "cache")
+    assert sorted(pipeline.prepare()) == sorted(DIAMOND)
+    assert build(DIAMOND).prepare() == []
