@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import StoreError
@@ -20,6 +19,7 @@ from runway.pipeline.keys.tracked import KnownFiles, ReadSet, read_set, states
 
 if TYPE_CHECKING:
     from runway.config.reads import Reads
+    from runway.pipeline.graph import Spec
     from runway.pipeline.keys.key import KeyParts
     from runway.pipeline.store.base import Entry, Store
 
@@ -29,16 +29,12 @@ class Entries:
 
     Args:
         store: where they are kept.
-        config: the experiment's config, against which recorded reads are compared.
-        flags: the run's flags (``use_dummy_data``).
-        project: what relative paths are relative to.
+        spec: the pipeline, against whose config, flags and files recorded reads are compared.
     """
 
-    def __init__(self, store: Store, *, config: Any, flags: Mapping[str, Any], project: Path) -> None:
+    def __init__(self, store: Store, spec: Spec) -> None:
         self.store = store
-        self.config = config
-        self.flags = flags
-        self.project = project
+        self.spec = spec
         self._last_keys: dict[str, str] | None = None
 
     def find(self, base_key: str) -> Entry | None:
@@ -58,7 +54,8 @@ class Entries:
         return found
 
     def _states(self, names: ReadSet, known: KnownFiles) -> dict[str, str]:
-        return states(names, self.config, self.flags, known, self.project)
+        flags = {"use_dummy_data": self.spec.use_dummy_data}
+        return states(names, self.spec.config, flags, known, self.spec.project)
 
     def usable(self, base_key: str) -> Entry | None:
         """The entry, where its value is there and whole."""
@@ -83,7 +80,7 @@ class Entries:
             StoreError: the store cannot be written.
         """
         base_key = parts.key()
-        names = read_set(reads, self.project)
+        names = read_set(reads, self.spec.project)
         sets, known = self.store.read_index(base_key) if any(names.values()) else ([], {})
         found = self._states(names, known)
         for kind, file in reads.changed_since():

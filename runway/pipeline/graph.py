@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import graphlib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from runway import registry
@@ -13,6 +15,28 @@ from runway.config.schema import EVAL
 from runway.config.signatures import Accepted, accepted_settings, wrong_values
 from runway.errors import ConfigError, RunwayError, did_you_mean, raise_collected
 from runway.transforms.base import BaseTransform
+
+
+class Spec(NamedTuple):
+    """What opens a pipeline in another process: plain data.
+
+    Attributes:
+        project: the project's folder.
+        section: the pipeline's section of the config.
+        where: what the section is called in errors.
+        config: the experiment's config.
+        store: the store's folder or URL.
+        allow_pickle: whether pickled entries may be loaded; None: as the store likes.
+        use_dummy_data: the run's flag.
+    """
+
+    project: Path
+    section: Mapping[str, Any]
+    where: str
+    config: Any
+    store: str
+    allow_pickle: bool | None
+    use_dummy_data: bool
 
 
 class Node(NamedTuple):
@@ -56,14 +80,14 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.classes: dict[str, type] = {}
         self._accepted: dict[type, Accepted] = {}
-        transforms = config.get("transforms")
+        transforms: Any = config.get("transforms")
         regenerate_all = bool(config.get("regenerate", False))
         inspect_all = bool(config.get("do_inspect", False))
         for name, fields in transforms.items() if isinstance(transforms, Mapping) else ():
             if isinstance(fields, Mapping) and isinstance(fields.get("transform_name"), str):
                 self.nodes[name] = _read_node(name, fields, regenerate_all, inspect_all)
-        names = set(transforms) if isinstance(transforms, Mapping) else set()
-        self._check_inputs(names, found)
+        for node in self.nodes.values():
+            found += _unknown(node.inputs, transforms, f"{self.where_of(node.name)}.input_node")
         self.order = self._sort(found)
         for node in self.nodes.values():
             self._check_transform(node, found)
@@ -75,49 +99,18 @@ class Graph:
         """Where a node stands in the config."""
         return f"{self.where}.transforms.{name}"
 
-    def _check_inputs(self, names: set[str], errors: list[RunwayError]) -> None:
-        for node in self.nodes.values():
-            for name in node.inputs:
-                if name not in names:
-                    hint = did_you_mean(name, names)
-                    where = f"{self.where_of(node.name)}.input_node"
-                    errors.append(ConfigError(f"there is no node {name!r}", where=where, hint=hint))
-
     def _sort(self, errors: list[RunwayError]) -> list[str]:
-        """Kahn's algorithm; what is left over holds a cycle."""
-        missing = {name: sum(i in self.nodes for i in node.inputs) for name, node in self.nodes.items()}
-        consumers: dict[str, list[str]] = {name: [] for name in self.nodes}
+        """The names in dependency order, and as they stand in the config where that leaves it open."""
+        sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter(dict.fromkeys(self.nodes, ()))
         for node in self.nodes.values():
-            for name in node.inputs:
-                if name in consumers:
-                    consumers[name].append(node.name)
-        order = [name for name, count in missing.items() if not count]
-        for name in order:  # grows while it is walked
-            for consumer in consumers[name]:
-                missing[consumer] -= 1
-                if not missing[consumer]:
-                    order.append(consumer)
-        if len(order) < len(self.nodes):
-            cycle = self._find_cycle({name for name, count in missing.items() if count})
-            errors.append(
-                ConfigError(
-                    "the nodes form a cycle: " + " -> ".join(cycle),
-                    where=f"{self.where}.transforms",
-                    hint="change the `input_node` of one of them",
-                )
-            )
-        return order
-
-    def _find_cycle(self, left: set[str]) -> list[str]:
-        """Walk upwards among the nodes that could not be sorted, until one comes again."""
-        path: list[str] = []
-        position: dict[str, int] = {}
-        name = min(left)
-        while name not in position:
-            position[name] = len(path)
-            path.append(name)
-            name = next(i for i in self.nodes[name].inputs if i in left)
-        return [*reversed(path[position[name] :]), path[-1]]
+            sorter.add(node.name, *(name for name in node.inputs if name in self.nodes))
+        try:
+            return list(sorter.static_order())
+        except graphlib.CycleError as error:
+            message = "the nodes form a cycle: " + " -> ".join(error.args[1])
+            hint = "change the `input_node` of one of them"
+            errors.append(ConfigError(message, where=f"{self.where}.transforms", hint=hint))
+            return list(self.nodes)
 
     def _check_transform(self, node: Node, errors: list[RunwayError]) -> None:
         try:
@@ -149,10 +142,7 @@ class Graph:
         if named is None:
             return [name for name in self.nodes if name.startswith("output:")]
         names = _names(named)
-        for name in names:
-            if name not in self.nodes:
-                hint = did_you_mean(name, self.nodes)
-                errors.append(ConfigError(f"there is no node {name!r}", where=f"{self.where}.out_ops", hint=hint))
+        errors += _unknown(names, self.nodes, f"{self.where}.out_ops")
         return names
 
     def check_names(self, names: Iterable[str], where: str) -> list[str]:
@@ -162,13 +152,7 @@ class Graph:
             ConfigError: one of them is not a node.
         """
         names = list(names)
-        raise_collected(
-            [
-                ConfigError(f"there is no node {name!r}", where=where, hint=did_you_mean(name, self.nodes))
-                for name in names
-                if name not in self.nodes
-            ]
-        )
+        raise_collected(_unknown(names, self.nodes, where))
         return names
 
     def ancestors(self, targets: Iterable[str]) -> list[str]:
@@ -181,6 +165,15 @@ class Graph:
                     needed.add(name)
                     waiting.append(name)
         return [name for name in self.order if name in needed]
+
+
+def _unknown(names: Iterable[str], known: Collection[str], where: str) -> list[RunwayError]:
+    """An error for each of the names that no node has."""
+    return [
+        ConfigError(f"there is no node {name!r}", where=where, hint=did_you_mean(name, known))
+        for name in names
+        if name not in known
+    ]
 
 
 def _names(given: Any) -> list[str]:
@@ -220,7 +213,6 @@ def check_pipelines(config: Mapping[str, Any]) -> tuple[dict[str, Graph], list[R
         if isinstance(section, Mapping)
     }
     node, data = lookup(config, ("executor", "init_kwargs", "use_data_node")), graphs.get("data_pipeline")
-    if isinstance(node, str) and data is not None and node not in data.nodes:
-        hint = did_you_mean(node, data.nodes)
-        errors.append(ConfigError(f"there is no node {node!r}", where="executor.init_kwargs.use_data_node", hint=hint))
+    if isinstance(node, str) and data is not None:
+        errors += _unknown([node], data.nodes, "executor.init_kwargs.use_data_node")
     return graphs, errors

@@ -8,7 +8,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.config.reads import Reads, RecordedView
@@ -20,7 +19,7 @@ from runway.pipeline.keys.code import code_of
 from runway.user_code import user_traceback
 
 if TYPE_CHECKING:
-    from runway.pipeline.graph import Node
+    from runway.pipeline.graph import Node, Spec
 
 SHOWN_ARGUMENTS = 300
 
@@ -57,25 +56,14 @@ def _join(inner: str, outer: str) -> str:
     return outer if not inner else f"{inner} ({outer})"
 
 
-def run_node(
-    node: Node,
-    cls: type,
-    data: Any,
-    *,
-    global_config: Any,
-    use_dummy_data: bool,
-    project: Path,
-    seed_key: str,
-) -> tuple[Any, Reads, float]:
+def run_node(node: Node, cls: type, data: Any, spec: Spec, seed_key: str) -> tuple[Any, Reads, float]:
     """Compute one node's output.
 
     Args:
         node: what is configured.
         cls: its transform class.
         data: the output of its input node, a list of them, or None; its own copy.
-        global_config: the experiment's config.
-        use_dummy_data: whether the run asks for a few rows only.
-        project: what relative paths are relative to.
+        spec: its pipeline: the config, the flags and the project that the transform sees.
         seed_key: what the random generators are seeded from.
 
     Returns:
@@ -85,14 +73,18 @@ def run_node(
         NodeFailure: the transform raised.
     """
     reads = Reads()
-    view = None if global_config is None else RecordedView(global_config, reads)
+    view = None if spec.config is None else RecordedView(spec.config, reads)
     started = time.perf_counter()
     packages = code_of(cls).packages
     _seed(seed_key, packages)
     with _hf_caching_off(packages):
         try:
             functor = cls(
-                name=node.name, global_config=view, use_dummy_data=use_dummy_data, project=project, reads=reads
+                name=node.name,
+                global_config=view,
+                use_dummy_data=spec.use_dummy_data,
+                project=spec.project,
+                reads=reads,
             )
             functor.setup(**fork(node.setup_kwargs))
             if node.inspect:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from runway.config.config import Config, project_of
 from runway.errors import ConfigError
 from runway.log import info
-from runway.pipeline.graph import Graph
+from runway.pipeline.entries import Entries
+from runway.pipeline.graph import Graph, Spec
 from runway.pipeline.isolation import fork
 from runway.pipeline.plan import CACHED, Plan
 from runway.pipeline.runners.serial import SerialRunner
-from runway.pipeline.runners.step import Bench, Spec, open_entries
+from runway.pipeline.runners.step import Bench
 from runway.pipeline.store import DEFAULT_CACHE, open_store
 from runway.pipeline.store.base import DamagedEntry
 from runway.user_code import import_project_code
@@ -65,7 +66,7 @@ class DataPipeline:
         asked = (global_config or {}).get("use_dummy_data", False) if use_dummy_data is None else use_dummy_data
         self.use_dummy_data = bool(asked)
         self.spec = Spec(
-            project=str(self.project),
+            project=self.project,
             section=config,
             where=where,
             config=self.global_config,
@@ -110,7 +111,7 @@ class DataPipeline:
         given = dict(input_data_dict or {})
         self.graph.check_names(given, "input_data_dict")
         missing = [name for name in names if name not in self._outputs] if not given else names
-        outputs = self._run(missing, values=True, given=given) if missing else {}
+        outputs = self._run(self._plan(missing, given, values=True), missing, values=True)[0] if missing else {}
         if given:  # they belong to that data, not to the pipeline
             return outputs[names[0]] if explode else Config(outputs)
         self._outputs.update(outputs)
@@ -148,11 +149,11 @@ class DataPipeline:
         plan = self.plan(targets)
         if all(plan.steps[name].status == CACHED for name in targets):
             return []
-        return self._run_plan(plan, targets, values=False, run_uncached=run_uncached)[1]
+        return self._run(plan, targets, values=False, run_uncached=run_uncached)[1]
 
     def plan(self, names: Iterable[str] | None = None, *, values: bool = False) -> Plan:
         """What would run for these nodes (all outputs by default), and why; runs nothing."""
-        return self._plan(self._targets(names), values=values, given={})
+        return self._plan(self._targets(names), {}, values=values)
 
     def keys(self, names: Iterable[str] | None = None) -> dict[str, str]:
         """{node: key} for nodes and all above them, as far as they are known: the data's provenance."""
@@ -171,22 +172,14 @@ class DataPipeline:
             )
         return targets
 
-    def _plan(self, targets: list[str], *, values: bool, given: Mapping[str, Any]) -> Plan:
-        plan = Plan(
-            self.graph,
-            open_entries(self.spec, self.store),
-            given=given,
-            versions=self.versions,
-            done_before=self._regenerated,
-        )
+    def _plan(self, targets: list[str], given: Mapping[str, Any], *, values: bool) -> Plan:
+        entries = Entries(self.store, self.spec)
+        plan = Plan(self.graph, entries, given=given, versions=self.versions, done_before=self._regenerated)
         plan.look_up(targets)
         plan.settle(targets, values=values)
         return plan
 
-    def _run(self, targets: list[str], *, values: bool, given: Mapping[str, Any]) -> dict[str, Any]:
-        return self._run_plan(self._plan(targets, values=values, given=given), targets, values=values)[0]
-
-    def _run_plan(
+    def _run(
         self, plan: Plan, targets: list[str], *, values: bool, run_uncached: bool = True
     ) -> tuple[dict[str, Any], list[str]]:
         ran: list[str] = []
@@ -199,5 +192,5 @@ class DataPipeline:
                     raise
                 ran += runner.ran
                 info("planning again without the damaged entry")
-                plan = self._plan(targets, values=values, given=plan.given)
+                plan = self._plan(targets, plan.given, values=values)
         raise AssertionError("unreachable")

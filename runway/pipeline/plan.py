@@ -68,17 +68,17 @@ class Plan:
         graph: Graph,
         entries: Entries,
         *,
-        given: Mapping[str, Any] | None = None,
-        versions: Iterable[str] = (),
-        done_before: set[str] | None = None,
+        given: Mapping[str, Any],
+        versions: Iterable[str],
+        done_before: set[str],
     ) -> None:
         self.graph = graph
         self.entries = entries
-        self.given = given or {}
+        self.given = given
         self.versions = frozenset(versions)
         self.steps: dict[str, Step] = {}
         self.order: list[str] = []
-        self.done_before: set[str] = set() if done_before is None else done_before
+        self.done_before = done_before
         self._codes: dict[type, tuple[Code, dict[str, str]]] = {}
 
     def inputs(self, step: Step) -> tuple[str, ...]:

@@ -83,10 +83,10 @@ def _encode(value: Any, path: str, on_code: Callable[[Any], str] | None) -> byte
         on_code(kind)  # the methods of a value count as code
     if hasattr(kind, "__fingerprint__"):
         return _hash(_name(kind), _encode(value.__fingerprint__(), f"{path}.__fingerprint__()", on_code))
-    encoder = _find_encoder(value)
-    if encoder is None:
+    found = _parts_of(value)
+    if found is None:
         raise Unfingerprintable(path, value)
-    tag, parts = encoder(value)
+    tag, parts = found
     if on_code is not None and isinstance(value, Mapping):  # code may go through a dict in its order
         parts = [(f"[{key!r}]", part) for key, item in value.items() for part in (key, item)]
     return _hash(tag, *(_encode(part, f"{path}{place}", on_code) for place, part in parts))
@@ -108,79 +108,57 @@ _SCALARS: dict[type, Callable[[Any], bytes]] = {
 Parts = Iterable[tuple[str, Any]]
 
 
-def _find_encoder(value: Any) -> Callable[[Any], tuple[str, Parts]] | None:
+def _parts_of(value: Any) -> tuple[str, Parts] | None:
+    """A tag and the parts of a value, each with its place in it; None where its content cannot be told."""
+    kind = type(value)
     if isinstance(value, Mapping):
-        return _mapping
+        # Sorted by the digest of the key, because keys of different types do not compare.
+        keys = sorted(value, key=lambda key: _encode(key, "key", None))
+        return "dict", [(f"[{key!r}]", part) for key in keys for part in (key, value[key])]
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return _named_tuple
+        return _name(kind), _attributes(value, *value._fields)
     if isinstance(value, list | tuple):
-        return _sequence
+        tag = "tuple" if isinstance(value, tuple) else "list"
+        return tag, ((f"[{index}]", item) for index, item in enumerate(value))
     if isinstance(value, set | frozenset):
-        return _set
+        tag = "set" if isinstance(value, set) else "frozenset"
+        return tag, [("", part) for part in sorted(_encode(item, "element of a set", None) for item in value)]
     if isinstance(value, PurePath):
-        return lambda path: ("path", [("", path.as_posix())])
-    library = type(value).__module__.partition(".")[0]
-    by_library = _LIBRARIES.get(library)
-    found = by_library(value) if by_library is not None else None
-    if found is not None:
-        return found
-    if hasattr(type(value), "__dataclass_fields__") and not isinstance(value, type):
-        return _dataclass
+        return "path", [("", value.as_posix())]
+    # By the name of the class, or of one of the same library that it is derived from: nothing is imported here.
+    library = kind.__module__.partition(".")[0]
+    for base in kind.__mro__ if library in _OF_LIBRARIES else ():
+        encoder = _OF_LIBRARIES[library].get(base.__name__)
+        if encoder is not None and base.__module__.partition(".")[0] == library:
+            return encoder(value)
+    if library in _EXACT_REPR:
+        return _name(kind), [("", repr(value))]
+    if hasattr(kind, "__dataclass_fields__") and not isinstance(value, type):
+        return _name(kind), _attributes(value, *kind.__dataclass_fields__)
     if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
-        return lambda member: (_name(type(member)), [(".name", member.name), (".value", member.value)])
+        return _name(kind), _attributes(value, "name", "value")
     return None
+
+
+def _attributes(value: Any, *names: str) -> Parts:
+    return [(f".{name}", getattr(value, name)) for name in names]
 
 
 def _name(kind: type) -> str:
     return without_path(f"{kind.__module__}.{kind.__qualname__}")
 
 
-def _mapping(value: Mapping) -> tuple[str, Parts]:
-    # Sorted by the digest of the key, because keys of different types do not compare.
-    items = sorted(((_encode(key, "key", None), key) for key in value), key=lambda pair: pair[0])
-    parts = [(f"[{key!r}]", part) for _, key in items for part in (key, value[key])]
-    return "dict", parts
+def _array(array: Any) -> tuple[str, Parts]:
+    shape = (".shape", list(array.shape))
+    if array.dtype.hasobject:
+        return "object array", [shape, ("", array.ravel().tolist())]
+    return "array", [(".dtype", _dtype(array.dtype)), shape, ("", array.tobytes())]
 
 
-def _sequence(value: list | tuple) -> tuple[str, Parts]:
-    tag = "tuple" if isinstance(value, tuple) else "list"
-    return tag, ((f"[{index}]", item) for index, item in enumerate(value))
-
-
-def _named_tuple(value: Any) -> tuple[str, Parts]:
-    return _name(type(value)), [(f".{field}", getattr(value, field)) for field in value._fields]
-
-
-def _set(value: set | frozenset) -> tuple[str, Parts]:
-    tag = "set" if isinstance(value, set) else "frozenset"
-    return tag, [("", part) for part in sorted(_encode(item, "element of a set", None) for item in value)]
-
-
-def _dataclass(value: Any) -> tuple[str, Parts]:
-    fields = type(value).__dataclass_fields__
-    return _name(type(value)), [(f".{field}", getattr(value, field)) for field in fields]
-
-
-# Encoders of libraries: looked up by the name of the module that defines the type, so that none is imported here.
-
-
-def _of_numpy(value: Any) -> Callable | None:
+def _masked_array(array: Any) -> tuple[str, Parts]:
     import numpy
 
-    if isinstance(value, numpy.ma.MaskedArray):
-        return lambda array: ("masked array", [(".data", array.filled()), (".mask", numpy.ma.getmaskarray(array))])
-    if isinstance(value, numpy.ndarray):
-        if value.dtype.hasobject:
-            return lambda array: ("object array", [(".shape", list(array.shape)), ("", array.ravel().tolist())])
-        return lambda array: (
-            "array",
-            [(".dtype", _dtype(array.dtype)), (".shape", list(array.shape)), ("", array.tobytes())],
-        )
-    if isinstance(value, numpy.generic):
-        return lambda scalar: ("numpy scalar", [(".dtype", _dtype(scalar.dtype)), ("", scalar.tobytes())])
-    if isinstance(value, numpy.dtype):
-        return lambda dtype: ("dtype", [("", _dtype(dtype))])
-    return None
+    return "masked array", [(".data", array.filled()), (".mask", numpy.ma.getmaskarray(array))]
 
 
 def _dtype(dtype: Any) -> str:
@@ -188,98 +166,59 @@ def _dtype(dtype: Any) -> str:
     return repr(dtype) if dtype.names else dtype.str
 
 
-def _of_torch(value: Any) -> Callable | None:
+def _tensor(value: Any) -> tuple[str, Parts] | None:
     import torch
 
-    if isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized:
-        return _tensor
-    if isinstance(value, torch.dtype | torch.device):
-        return lambda name: ("torch", [("", str(name))])
-    return None
-
-
-def _tensor(value: Any) -> tuple[str, Parts]:
-    import torch
-
+    if value.layout != torch.strided or value.is_quantized:
+        return None
     flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
     return "tensor", [(".dtype", str(value.dtype)), (".shape", list(value.shape)), ("", data)]
 
 
-def _of_pandas(value: Any) -> Callable | None:
-    import pandas
-
-    if isinstance(value, pandas.DataFrame):
-        return lambda frame: (
-            "data frame",
-            [(".index", list(frame.index)), *((f"[{name!r}]", (name, frame[name])) for name in frame)],
-        )
-    if isinstance(value, pandas.Series):
-        return lambda series: (
-            "series",
-            [(".index", list(series.index)), (".dtype", repr(series.dtype)), ("", series.to_numpy())],
-        )
-    return None
-
-
-def _of_datasets(value: Any) -> Callable | None:
-    import datasets
-
-    if isinstance(value, datasets.Dataset):
-        return lambda dataset: (
-            "dataset",
-            [(".features", repr(dataset.features)), (".format", str(dataset.format)), ("", _rows_digest(dataset))],
-        )
-    return None
-
-
-def _rows_digest(dataset: Any) -> bytes:
+def _dataset(dataset: Any) -> tuple[str, Parts]:
     """Of the rows as they are seen, through any selection of them."""
     rows = ArrowDigest()
     for table in dataset.with_format("arrow").iter(batch_size=1000):
         for name in table.column_names:
             rows.add(name, table.column(name))
-    return rows.digest()
+    return "dataset", [(".features", repr(dataset.features)), (".format", str(dataset.format)), ("", rows.digest())]
 
 
-def _of_datetime(value: Any) -> Callable | None:
-    return lambda moment: (_name(type(moment)), [("", repr(moment))])
+def _bounds(value: range | slice) -> tuple[str, Parts]:
+    return type(value).__name__, [("", [value.start, value.stop, value.step])]
 
 
-def _of_functools(value: Any) -> Callable | None:
-    if type(value).__name__ == "partial":
-        return lambda partial: (
+_EXACT_REPR = {"datetime", "decimal", "fractions", "uuid"}
+_OF_LIBRARIES: dict[str, dict[str, Callable[[Any], tuple[str, Parts] | None]]] = {
+    "numpy": {
+        "MaskedArray": _masked_array,
+        "ndarray": _array,
+        "generic": lambda scalar: ("numpy scalar", [(".dtype", _dtype(scalar.dtype)), ("", scalar.tobytes())]),
+        "dtype": lambda dtype: ("dtype", [("", _dtype(dtype))]),
+    },
+    "torch": {
+        "Tensor": _tensor,
+        "dtype": lambda dtype: ("torch", [("", str(dtype))]),
+        "device": lambda device: ("torch", [("", str(device))]),
+    },
+    "pandas": {
+        "DataFrame": lambda frame: (
+            "data frame",
+            [(".index", list(frame.index)), *((f"[{name!r}]", (name, frame[name])) for name in frame)],
+        ),
+        "Series": lambda series: (
+            "series",
+            [(".index", list(series.index)), (".dtype", repr(series.dtype)), ("", series.to_numpy())],
+        ),
+    },
+    "datasets": {"Dataset": _dataset},
+    "functools": {
+        "partial": lambda partial: (
             "partial",
-            [(".func", partial.func), (".args", list(partial.args)), (".keywords", dict(partial.keywords))],
+            [(".func", partial.func), (".args", list(partial.args)), (".keywords", partial.keywords)],
         )
-    return None
-
-
-def _of_re(value: Any) -> Callable | None:
-    if type(value).__name__ == "Pattern":
-        return lambda pattern: ("pattern", [("", pattern.pattern), (".flags", pattern.flags)])
-    return None
-
-
-def _of_builtins(value: Any) -> Callable | None:
-    if isinstance(value, range | slice):
-        return lambda bounds: (
-            type(bounds).__name__,
-            [("", [bounds.start, bounds.stop, bounds.step])],
-        )
-    return None
-
-
-_LIBRARIES: dict[str, Callable[[Any], Callable | None]] = {
-    "numpy": _of_numpy,
-    "torch": _of_torch,
-    "pandas": _of_pandas,
-    "datasets": _of_datasets,
-    "datetime": _of_datetime,
-    "decimal": _of_datetime,
-    "fractions": _of_datetime,
-    "uuid": _of_datetime,
-    "functools": _of_functools,
-    "re": _of_re,
-    "builtins": _of_builtins,
+    },
+    "re": {"Pattern": lambda pattern: ("pattern", [("", pattern.pattern), (".flags", pattern.flags)])},
+    "builtins": {"range": _bounds, "slice": _bounds},
 }

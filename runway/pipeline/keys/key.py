@@ -15,6 +15,7 @@ ENCODING = "2"
 """Part of every key: raise it when keys are made differently, and nothing old is taken for new."""
 
 SHOWN = 60
+_NO_VERSIONS = digest({})
 
 
 class KeyParts:
@@ -60,7 +61,8 @@ class KeyParts:
             shape = "list" if self.takes_list else "one" if self.inputs else "none"
             arguments = digest(self.arguments, self.where)
             contents = (content for _, content in self.inputs)
-            self._key = combine(ENCODING, self.code.digest, digest(self.versions), arguments, shape, *contents)
+            versions = digest(self.versions) if self.versions else _NO_VERSIONS
+            self._key = combine(ENCODING, self.code.digest, versions, arguments, shape, *contents)
         return self._key
 
     def plain(self) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from runway.log import human_bytes, human_seconds, info
 
 if TYPE_CHECKING:
+    from runway.pipeline.graph import Spec
     from runway.pipeline.plan import Plan, Step
-    from runway.pipeline.runners.step import Bench, Spec
+    from runway.pipeline.runners.step import Bench
 
 
 class Runner(ABC):
@@ -59,16 +60,9 @@ class Runner(ABC):
         """Say that a node was computed, in how long, how large its entry is, and why."""
         facts = [human_seconds(seconds)] + ([human_bytes(size)] if size is not None else [])
         reasons = f"  ({'; '.join(step.reasons[:3])})" if step.reasons else ""
-        self._say(f"ran     {step.node.name}  {', '.join(facts)}{reasons}")
+        self.say(f"ran     {step.node.name}  {', '.join(facts)}{reasons}")
 
-    def say_unchanged(self, step: Step) -> None:
-        """Say that a node did not run after all."""
-        self._say(f"cached  {step.node.name}  (its input came out the same)")
-
-    def say_failed(self, name: str) -> None:
-        """Say that a node failed; why is told at the end."""
-        self._say(f"failed  {name}")
-
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Say what became of a node."""
         if not self.quiet:
             info(line)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from runway.errors import RunFailed
 from runway.pipeline.node import NodeFailure, random_state_kept
-from runway.pipeline.plan import CACHED, MAYBE, RUN, Step
+from runway.pipeline.plan import MAYBE, RUN, Step
 from runway.pipeline.runners.base import Runner
 from runway.pipeline.runners.step import Work, compute_and_commit
 
 if TYPE_CHECKING:
+    from runway.pipeline.graph import Spec
     from runway.pipeline.plan import Plan
-    from runway.pipeline.runners.step import Bench, Spec
-    from runway.pipeline.store.base import Entry
+    from runway.pipeline.runners.step import Bench
 
 
 class SerialRunner(Runner):
@@ -56,11 +56,10 @@ class SerialRunner(Runner):
             self._lost.add(name)
             return
         try:
-            if self.plan.resolve(step):  # its inputs are known by now, or came out otherwise than they were
-                if step.cached and step.entry is not None and not step.forced and self._is_enough(step, step.entry):
-                    self.say_unchanged(step)
-                    self._settle(step)
-                    return
+            # Its inputs are known by now, or came out otherwise than they were.
+            if self.plan.resolve(step) and self._is_up_to_date(step):
+                self._settle(step)
+                return
             if step.cached:
                 self._bring_up_to_date(step)
             elif for_effect:
@@ -71,13 +70,15 @@ class SerialRunner(Runner):
             for other in self.plan.steps.values():  # what is not kept has been visited: it is lost with what it takes
                 if not other.cached and self._lost.intersection(self.plan.inputs(other)):
                     self._lost.add(other.node.name)
-            self.say_failed(failure.node)
+            self.say(f"failed  {failure.node}")
 
-    def _is_enough(self, step: Step, entry: Entry) -> bool:
+    def _is_up_to_date(self, step: Step) -> bool:
         """Whether an entry saves the run: an evicted one does where nobody takes the value."""
-        if not entry.has_value:
+        if not step.cached or step.entry is None or step.forced:
+            return False
+        if not step.entry.has_value:
             return not self.bench.has_consumers(step.node.name)
-        return self.plan.entries.store.is_whole(entry)
+        return self.plan.entries.store.is_whole(step.entry)
 
     def _bring_up_to_date(self, step: Step) -> None:
         assert step.parts is not None
@@ -85,20 +86,20 @@ class SerialRunner(Runner):
         done = compute_and_commit(self.spec, work, self.bench)
         step.entry, step.content = done.entry, done.entry.content
         if done.seconds is None:
-            self._settle(step)
+            self.bench.release_inputs(step.node.name)
             return
         self.plan.done_before.add(step.node.name)
         self.say_ran(step, done.seconds, done.entry.bytes)
 
     def _settle(self, step: Step) -> None:
-        step.status = CACHED
+        """It does not run after all."""
+        self.say(f"cached  {step.node.name}  (its input came out the same)")
         self.bench.release_inputs(step.node.name)
 
     def _run_for_effect(self, step: Step) -> None:
         """An uncached node that was asked for: run it, and leave a receipt."""
         name = step.node.name
         if step.status == MAYBE and step.parts is not None and self.plan.entries.find(step.parts.key()) is not None:
-            self.say_unchanged(step)
             self._settle(step)
             return
         self.bench.learn(name, step.base_key)

@@ -7,7 +7,6 @@ the same data (``open_bench``), loads the inputs from the store, and computes in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runway.errors import StoreError
@@ -22,30 +21,9 @@ from runway.user_code import import_project_code
 
 if TYPE_CHECKING:
     from runway.config.reads import Reads
+    from runway.pipeline.graph import Spec
     from runway.pipeline.keys.key import KeyParts
-    from runway.pipeline.store.base import Entry, Store
-
-
-class Spec(NamedTuple):
-    """What opens a pipeline in another process: plain data.
-
-    Attributes:
-        project: the project's folder.
-        section: the pipeline's section of the config.
-        where: what the section is called in errors.
-        config: the experiment's config.
-        store: the store's folder or URL.
-        allow_pickle: whether pickled entries may be loaded; None: as the store likes.
-        use_dummy_data: the run's flag.
-    """
-
-    project: str
-    section: Mapping[str, Any]
-    where: str
-    config: Any
-    store: str
-    allow_pickle: bool | None
-    use_dummy_data: bool
+    from runway.pipeline.store.base import Entry
 
 
 class Known(NamedTuple):
@@ -101,27 +79,23 @@ def compute_and_commit(spec: Spec, work: Work, bench: Bench | None = None) -> Do
         if entry is not None:
             return Done(entry, None)
         value, reads, seconds = bench.compute(work.node, base_key)
-        return Done(bench.commit(work.node, work.parts, value, reads, seconds), seconds)
+        try:
+            return Done(bench.entries.commit(work.node, work.parts, value, reads, seconds), seconds)
+        except Unsaveable as error:
+            raise NodeFailure(bench.graph.nodes[work.node], error) from error
 
 
 def open_bench(spec: Spec, work: Work) -> Bench:
     """Open a pipeline in a process that has nothing of it yet."""
-    project = Path(spec.project)
     meta = (spec.config or {}).get("meta") or {}
-    import_project_code(project, ("data_ops",), meta.get("user_modules") or ())
+    import_project_code(spec.project, ("data_ops",), meta.get("user_modules") or ())
     graph = Graph(spec.section, where=spec.where)
-    store = open_store(spec.store, project=project, allow_pickle=spec.allow_pickle)
-    bench = Bench(graph, open_entries(spec, store))
+    store = open_store(spec.store, project=spec.project, allow_pickle=spec.allow_pickle)
+    bench = Bench(graph, Entries(store, spec))
     bench.known.update(work.known)
     inside = [name for name, known in work.known.items() if known.entry_key is None]
     bench.count_consumers([work.node, *inside])
     return bench
-
-
-def open_entries(spec: Spec, store: Store) -> Entries:
-    """The entries of a pipeline's nodes."""
-    flags = {"use_dummy_data": spec.use_dummy_data}
-    return Entries(store, config=spec.config, flags=flags, project=Path(spec.project))
 
 
 class Bench:
@@ -207,13 +181,7 @@ class Bench:
         inherited = [self._reads[uncached] for uncached in above if uncached in self._reads]
         node = self.graph.nodes[name]
         value, reads, seconds = run_node(
-            node,
-            self.graph.classes[name],
-            self._data(name),
-            global_config=self.entries.config,
-            use_dummy_data=self.entries.flags["use_dummy_data"],
-            project=self.entries.project,
-            seed_key=seed_key or combine(name),
+            node, self.graph.classes[name], self._data(name), self.entries.spec, seed_key or combine(name)
         )
         for other in inherited:
             reads.merge(other)
@@ -235,20 +203,6 @@ class Bench:
                 self._values[current], self._reads[current] = value, reads
                 self.on_uncached(current, seconds)
 
-    def commit(
-        self, name: str, parts: KeyParts, value: Any, reads: Reads, seconds: float, *, keep_value: bool = True
-    ) -> Entry:
-        """Commit an output.
-
-        Raises:
-            NodeFailure: no format takes it.
-        """
-        try:
-            entry = self.entries.commit(name, parts, value, reads, seconds, keep_value=keep_value)
-        except Unsaveable as error:
-            raise NodeFailure(self.graph.nodes[name], error) from error
-        return entry
-
     def run_for_effect(self, name: str, parts: KeyParts | None) -> None:
         """Run an uncached node for what it does, and leave a receipt, where its data has a key."""
         if name not in self._values:
@@ -256,7 +210,7 @@ class Bench:
         if not self.has_consumers(name):
             self._values.pop(name)
         if parts is not None:
-            self.commit(name, parts, None, self._reads[name], 0.0, keep_value=False)
+            self.entries.commit(name, parts, None, self._reads[name], 0.0, keep_value=False)
 
     def _inputs(self, name: str) -> tuple[str, ...]:
         return () if name in self.given else self.graph.nodes[name].inputs

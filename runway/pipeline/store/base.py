@@ -50,7 +50,6 @@ class Entry(NamedTuple):
         """The payload's size."""
         return sum(size for size, _, _ in self.meta["files"].values()) + len(self.meta.get("value", ""))
 
-
     def is_same(self, other: Entry) -> bool:
         """Whether it was written at once with another one that was read of this key, and not evicted since."""
         return self.meta["created"] == other.meta["created"] and self.has_value == other.has_value
