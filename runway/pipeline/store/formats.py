@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runway.errors import RunwayError, StoreError
-from runway.pipeline.store import formats_hf
 from runway.pipeline.store.base import Unsaveable
 
 PICKLE = "pickle"
 SMALL_TEXT = 1000
+BATCH_ROWS = 1000
 _PLAIN = (type(None), bool, int, float, str, list, dict)
 
 
@@ -79,11 +79,9 @@ def load(name: str, directory: Path, *, allow_pickle: bool = True) -> Any:
     if found is None:
         raise StoreError(f"the entry has the format {name!r}, which this version does not know", where=str(directory))
     if name == PICKLE and not allow_pickle:
-        raise StoreError(
-            "the entry is a pickle, which can run code when it is loaded",
-            where=str(directory),
-            hint="set meta.allow_pickle=true if you trust everybody who can write to this store",
-        )
+        hint = "set meta.allow_pickle=true if you trust everybody who can write to this store"
+        message = "the entry is a pickle, which can run code when it is loaded"
+        raise StoreError(message, where=str(directory), hint=hint)
     return found.load(directory)
 
 
@@ -238,6 +236,91 @@ def _load_arrow(directory: Path) -> Any:
         return pyarrow.ipc.open_stream(source).read_all()
 
 
+# --- HF datasets: Arrow streams, memory-mapped back. The rows are written in batches of a fixed size, so that the same
+# rows give the same bytes whatever the batches were that made them.
+
+
+def _is_dataset(value: Any) -> bool:
+    datasets = sys.modules.get("datasets")
+    if datasets is None:
+        return False
+    if isinstance(value, datasets.IterableDataset | datasets.IterableDatasetDict):
+        message = f"the output is a {type(value).__name__}, which streams and cannot be saved"
+        raise Unsaveable(message, hint="set `cache: false` on this node")
+    return isinstance(value, datasets.Dataset)
+
+
+def _is_dataset_dict(value: Any) -> bool:
+    """Whether it is a ``DatasetDict``, or a plain dict of Datasets (which loads as a DatasetDict)."""
+    datasets = sys.modules.get("datasets")
+    if datasets is None or not isinstance(value, dict) or not value:
+        return datasets is not None and isinstance(value, datasets.DatasetDict)
+    return all(isinstance(key, str) and isinstance(part, datasets.Dataset) for key, part in value.items())
+
+
+def _save_dataset(dataset: Any, directory: Path) -> None:
+    """Write ``rows.arrow``, and ``state.json`` where the dataset has a format or a split name."""
+    import pyarrow
+    from datasets.features.features import require_storage_embed
+    from datasets.table import embed_table_storage
+
+    raw = dataset.with_format("arrow")
+    schema = dataset.features.arrow_schema
+    with (
+        pyarrow.OSFile(str(directory / "rows.arrow"), "wb") as sink,
+        pyarrow.ipc.new_stream(sink, schema) as writer,
+    ):
+        embed = any(require_storage_embed(feature) for feature in dataset.features.values())
+        for start in range(0, len(dataset), BATCH_ROWS):
+            table = raw[start : start + BATCH_ROWS]
+            if embed:  # images and sounds given by path: the entry holds their bytes
+                table = embed_table_storage(table.cast(schema))
+            writer.write_table(table.cast(schema).combine_chunks(), max_chunksize=BATCH_ROWS)
+    state = {"format": _format_of(dataset), "split": str(dataset.split) if dataset.split else None}
+    (directory / "state.json").write_text(json.dumps(state, sort_keys=True), encoding="utf-8")
+
+
+def _format_of(dataset: Any) -> dict[str, Any] | None:
+    kept = dataset.format
+    if kept["type"] is None and set(kept["columns"]) == set(dataset.column_names) and not kept["format_kwargs"]:
+        return None
+    try:
+        json.dumps(kept["format_kwargs"])
+    except TypeError as error:
+        message = f"the dataset's format {kept['type']!r} has arguments that cannot be saved: {error}"
+        hint = "set the format in the node that uses the data, or set `cache: false`"
+        raise Unsaveable(message, hint=hint) from error
+    return dict(kept)
+
+
+def _load_dataset(directory: Path) -> Any:
+    from datasets import Dataset, NamedSplit
+
+    state = json.loads((directory / "state.json").read_bytes())
+    split = NamedSplit(state["split"]) if state["split"] else None
+    dataset = Dataset.from_file(str(directory / "rows.arrow"), split=split)
+    if state["format"]:
+        kept = state["format"]
+        dataset.set_format(kept["type"], kept["columns"], kept["output_all_columns"], **kept["format_kwargs"])
+    return dataset
+
+
+def _save_dataset_dict(splits: Any, directory: Path) -> None:
+    """Each split in a numbered folder (a split's name need not be a file name), their order in ``splits.json``."""
+    (directory / "splits.json").write_text(json.dumps(list(splits)), encoding="utf-8")
+    for index, dataset in enumerate(splits.values()):
+        folder = directory / str(index)
+        folder.mkdir()
+        _save_dataset(dataset, folder)
+
+
+def _load_dataset_dict(directory: Path) -> Any:
+    from datasets import DatasetDict
+
+    names = json.loads((directory / "splits.json").read_bytes())
+    return DatasetDict({name: _load_dataset(directory / str(index)) for index, name in enumerate(names)})
+
+
 # --- objects that know how to save themselves
 
 
@@ -305,8 +388,8 @@ def _load_pickle(directory: Path) -> Any:
 FORMATS = [
     Format("text", lambda value: type(value) is str, _save_text, _load_text),
     Format("json", _is_json, _save_json, _load_json),
-    Format("dataset", formats_hf.is_dataset, formats_hf.save_dataset, formats_hf.load_dataset),
-    Format("dataset_dict", formats_hf.is_dataset_dict, formats_hf.save_dataset_dict, formats_hf.load_dataset_dict),
+    Format("dataset", _is_dataset, _save_dataset, _load_dataset),
+    Format("dataset_dict", _is_dataset_dict, _save_dataset_dict, _load_dataset_dict),
     Format("numpy", _is_numpy, _save_numpy, _load_numpy),
     Format("torch", _is_torch, _save_torch, _load_torch),
     Format("pandas", _is_frame, _save_frame, _load_frame),
