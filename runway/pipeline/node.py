@@ -44,16 +44,12 @@ class NodeFailure(RunwayError):
             self.title, self.exit_code = error.title, error.exit_code
             self.traceback = getattr(error, "traceback", "")
             inner = (error.where or "").removeprefix(f"node {node.name!r}").lstrip(", ")
-            super().__init__(error.message, where=_join(inner, place), hint=error.hint)
+            super().__init__(error.message, where=f"{inner} ({place})" if inner else place, hint=error.hint)
         else:
             self.exit_code = 1
             self.traceback = user_traceback(error)
             super().__init__(f"{type(error).__name__}: {error}", where=place)
         self.__cause__ = error
-
-
-def _join(inner: str, outer: str) -> str:
-    return outer if not inner else f"{inner} ({outer})"
 
 
 def run_node(node: Node, cls: type, data: Any, spec: Spec, seed_key: str) -> tuple[Any, Reads, float]:

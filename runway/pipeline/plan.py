@@ -89,6 +89,8 @@ class Plan:
         """Work out the step of every node at or above the targets."""
         self.order = self.graph.ancestors(targets)
         fed = self._fed_from_outside()
+        # A digest of the data that is passed in costs time, and serves only nodes that ask to be kept.
+        self._wants_keys = any(self.graph.nodes[name].cache for name in fed)
         # All code is read now, as it was imported: a node that runs may change what a later one refers to.
         for name in self.order:
             self._code(self.graph.classes[name])
@@ -147,7 +149,7 @@ class Plan:
             if step.parts is not None:
                 return step.parts.inputs
             try:
-                if self._wants_keys():
+                if self._wants_keys:
                     return [("data passed in", combine("given", digest(self.given[name])))]
             except Unfingerprintable as error:
                 info(f"{name}: {error.message}: what is computed from the data passed in is not kept")
@@ -159,10 +161,6 @@ class Plan:
             return None
         contents = [(above.node.name, above.content) for above in inputs if above.content is not None]
         return contents if len(contents) == len(inputs) else None
-
-    def _wants_keys(self) -> bool:
-        """Whether any node that is fed from outside asks to be kept; a digest of the data costs time otherwise."""
-        return any(self.graph.nodes[name].cache for name in self._fed_from_outside())
 
     def _code(self, cls: type) -> tuple[Code, dict[str, str]]:
         """A class's code, and the versions that count: of packages named in the config and used in the code."""

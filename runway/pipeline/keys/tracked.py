@@ -51,22 +51,17 @@ def states(names: ReadSet, config: Any, flags: Mapping[str, Any], known: KnownFi
     found: dict[str, str] = {}
     for path in names["config"]:
         place = ".".join(map(str, path)) or "the whole config"
-        found[f"config {place}"] = value_digest(lookup(config, tuple(path)), f"global_config.{place}")
+        value = lookup(config, tuple(path))  # that it is not there counts too
+        found[f"config {place}"] = combine("absent") if value is ABSENT else digest(value, f"global_config.{place}")
     for kind, name in names["files"]:
-        found[f"{kind} {name}"] = (
-            _glob_digest(name, known, project) if kind == "glob" else path_digest(name, known, project)
-        )
+        digest_of = _glob_digest if kind == "glob" else _path_digest
+        found[f"{kind} {name}"] = digest_of(name, known, project)
     for flag in names["flags"]:
         found[f"flag {flag}"] = digest(flags.get(flag))
     return found
 
 
-def value_digest(value: Any, place: str) -> str:
-    """Of a config value; that a key was not there counts too."""
-    return combine("absent") if value is ABSENT else digest(value, place)
-
-
-def path_digest(name: str, known: KnownFiles, project: Path) -> str:
+def _path_digest(name: str, known: KnownFiles, project: Path) -> str:
     """The content of a file, of a folder with all in it, or the fact that it is not there."""
     path = project / name
     if path.is_dir():
@@ -79,7 +74,7 @@ def path_digest(name: str, known: KnownFiles, project: Path) -> str:
 def _glob_digest(pattern: str, known: KnownFiles, project: Path) -> str:
     matches = sorted(glob.glob(str(project / pattern), recursive=True))
     names = [match.removeprefix(f"{project}{os.sep}") for match in matches]
-    return combine("glob", *(part for name in names for part in (name, path_digest(name, known, project))))
+    return combine("glob", *(part for name in names for part in (name, _path_digest(name, known, project))))
 
 
 def _file_digest(name: str, known: KnownFiles, project: Path) -> str:

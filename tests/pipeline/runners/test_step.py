@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.conftest import Project
 
 CONFIG = """
     {
+      meta: { default_cache_dir: 'CACHE' },
       data_pipeline: { transforms: {
         'input:A': { transform_name: 'Start', setup_kwargs: { n: 3 } },
         'process:B': { transform_name: 'Twice', input_node: 'input:A', cache: false },
@@ -82,8 +85,9 @@ print(done.entry.key, done.seconds is not None, again.seconds is None)
 """
 
 
-def test_another_process_computes_a_node_from_plain_data(project: Project) -> None:
-    project.write("config.jsonnet", CONFIG)
+@pytest.mark.parametrize("cache", ["cache", "file://{}/shared"], ids=["folder", "url"])
+def test_another_process_computes_a_node_from_plain_data(project: Project, cache: str) -> None:
+    project.write("config.jsonnet", CONFIG.replace("CACHE", cache.format(project.path)))
     project.write("src/data_ops/ops.py", CODE)
     project.python("-c", PICKLE)
     key, computed, found = project.python("-c", COMPUTE).stdout.split()
@@ -91,4 +95,30 @@ def test_another_process_computes_a_node_from_plain_data(project: Project) -> No
     # What is not kept was computed inside its consumer, once.
     assert sorted(project.read("trace.txt").split()) == ["input:A", "output:D", "process:B", "process:C"]
     assert "no nodes ran" in project.run("prepare", "config.jsonnet").stderr
+    # The journal knows of it: a changed setting is told from its entry.
+    changed = "data_pipeline.transforms.output:D.setup_kwargs.output_mapping=null"
+    assert "argument output_mapping added: null" in project.run("plan", "config.jsonnet", changed, "--json").stdout
     assert key in project.run("plan", "config.jsonnet", "--json").stdout
+
+
+FAIL = """
+import pickle
+with open("work.pkl", "rb") as file:
+    spec, work = pickle.load(file)
+from runway.errors import RunwayError
+from runway.pipeline.runners.step import compute_and_commit
+try:
+    compute_and_commit(spec, work)
+except RunwayError as error:
+    home = pickle.loads(pickle.dumps(error))
+    print(type(home).__name__, home.node, home.exit_code, str(home) == str(error), "bad row" in home.traceback)
+"""
+
+
+def test_a_failure_comes_home_from_another_process(project: Project) -> None:
+    project.write("config.jsonnet", CONFIG.replace("CACHE", "cache"))
+    project.write(
+        "src/data_ops/ops.py", CODE.replace('return {**data, "n": 2 * data["n"]}', 'raise ValueError("bad row")')
+    )
+    project.python("-c", PICKLE)
+    assert project.python("-c", FAIL).stdout.split() == ["NodeFailure", "process:B", "1", "True", "True"]
