@@ -120,21 +120,28 @@ class LocalStore(Store):
 
     @contextlib.contextmanager
     def claim(self, key: str, what: str) -> Iterator[bool]:
+        with self.lock(key, f"{what}: another process is computing it, waiting") as held_before:
+            if held_before:
+                self._drop_half_written(key)
+            yield held_before
+
+    @contextlib.contextmanager
+    def lock(self, name: str, waiting: str) -> Iterator[bool]:
+        """Hold a lock among all that use the store here; gives whether somebody may have held it before.
+
+        Args:
+            name: which lock.
+            waiting: said before a wait.
+        """
         folder = f"{self._root}/locks"
-        path = f"{folder}/{key}.lock"
-
-        def waiting() -> None:
-            info(f"{what}: another process is computing it, waiting")
-
+        path = f"{folder}/{name}.lock"
         with contextlib.ExitStack() as held:
             with self._writing(folder):
                 try:
-                    held_before = held.enter_context(hold(path, waiting))
+                    held_before = held.enter_context(hold(path, lambda: info(waiting)))
                 except FileNotFoundError:  # the folder: nothing was written yet, or it was deleted meanwhile
                     os.makedirs(folder, exist_ok=True)
-                    held_before = held.enter_context(hold(path, waiting))
-            if held_before:
-                self._drop_half_written(key)
+                    held_before = held.enter_context(hold(path, lambda: info(waiting)))
             yield held_before
 
     def _drop_half_written(self, key: str) -> None:

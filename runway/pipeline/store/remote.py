@@ -98,7 +98,9 @@ class RemoteStore(Store):
             return Entry(key, {name: value for name, value in entry.meta.items() if name != ELSEWHERE})
         entry = self._parse(key, self._read(_path(key, META)))
         if entry is not None and (entry.has_value or entry.is_receipt):  # another machine may compute an evicted one
-            self.copies.write_meta(Entry(key, {**entry.meta, ELSEWHERE: True}))
+            with self._fetching(key):
+                if self.copies.find(key) is None:
+                    self.copies.write_meta(Entry(key, {**entry.meta, ELSEWHERE: True}))
         return entry
 
     def _parse(self, key: str, data: bytes | None) -> Entry | None:
@@ -139,7 +141,15 @@ class RemoteStore(Store):
 
     def load(self, entry: Entry) -> Any:
         """The value, fetched first where there is no copy."""
-        return self.copies.load(self._copy(entry) or self._fetch(entry))
+        copy = self._copy(entry)
+        if copy is None:
+            with self._fetching(entry.key):
+                copy = self._copy(entry) or self._fetch(entry)
+        return self.copies.load(copy)
+
+    def _fetching(self, key: str) -> AbstractContextManager[bool]:
+        """One process on this machine fetches an entry: another one's copy is not to be replaced while it is read."""
+        return self.copies.lock(f"fetch-{key}", f"{self.location(key)}: another process is fetching it, waiting")
 
     def _fetch(self, entry: Entry) -> Entry:
         with self.copies.filling(entry.key) as folder:

@@ -215,6 +215,26 @@ def test_of_those_that_start_together_one_is_the_first(place: Place) -> None:
     assert (held.count(False), held.count(True)) == (20, 140)
 
 
+def test_several_processes_load_one_entry_at_once(place: Place) -> None:
+    keys = [f"{index:032x}" for index in range(20)]
+    for key in keys:
+        place.open().commit(key, BIG, dict(META))
+    start, loaded = threading.Barrier(8), []
+
+    def load() -> None:
+        store = place.open("two")
+        for key in keys:
+            start.wait(10)
+            loaded.append(store.load(found(store, key)) == BIG)
+
+    others = [threading.Thread(target=load) for _ in range(8)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join(60)
+    assert loaded == [True] * 160
+
+
 def test_an_error_lets_a_claim_go(place: Place) -> None:
     with pytest.raises(ZeroDivisionError), place.open().claim(KEY, "input:A"):
         raise ZeroDivisionError
