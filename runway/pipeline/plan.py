@@ -6,11 +6,10 @@ key is not known: the node is *maybe*, because an output that comes out the same
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runway.log import info
+from runway.log import at_terminal, info
 from runway.pipeline.keys.code import Code, code_of
 from runway.pipeline.keys.fingerprint import Unfingerprintable, combine, digest
 from runway.pipeline.keys.key import KeyParts
@@ -230,8 +229,3 @@ class Plan:
     def count(self, status: str) -> int:
         """How many steps have a status."""
         return sum(step.status == status for step in self.steps.values())
-
-
-def at_terminal() -> bool:
-    """Whether a person can answer."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from runway.log import human_bytes, info
+from runway.log import at_terminal, human_bytes, info
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
 
@@ -26,7 +26,7 @@ class InsertBreakpoint(BaseTransform):
     def _call(self, data: Any) -> Any:
         sys.stdout.write(f"Data under inspection: {data}\n")
         sys.stdout.flush()
-        if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        if at_terminal():
             breakpoint()  # `data` is yours to look at; `c` goes on
         return data
 

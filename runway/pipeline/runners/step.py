@@ -160,8 +160,7 @@ class Bench:
             if entry is None:
                 raise StoreError(f"the entry of {name} is gone", where=key, hint="run again: it is computed then")
             return self.entries.store.load(entry)
-        if name not in self._values:
-            self.compute_uncached(name)
+        self.compute_uncached(name)
         value = self._values[name]
         self._release(name)
         return value if name not in self._values else fork(value)
@@ -178,13 +177,13 @@ class Bench:
         for uncached in above:
             if self.known[uncached].entry_key is None:
                 self.compute_uncached(uncached)
-        inherited = [self._reads[uncached] for uncached in above if uncached in self._reads]
         node = self.graph.nodes[name]
         value, reads, seconds = run_node(
             node, self.graph.classes[name], self._data(name), self.entries.spec, seed_key or combine(name)
         )
-        for other in inherited:
-            reads.merge(other)
+        for uncached in above:
+            if uncached in self._reads:
+                reads.merge(self._reads[uncached])
         self.computed.append(name)
         return value, reads, seconds
 
@@ -205,8 +204,7 @@ class Bench:
 
     def run_for_effect(self, name: str, parts: KeyParts | None) -> None:
         """Run an uncached node for what it does, and leave a receipt, where its data has a key."""
-        if name not in self._values:
-            self.compute_uncached(name)
+        self.compute_uncached(name)
         if not self.has_consumers(name):
             self._values.pop(name)
         if parts is not None:

@@ -51,7 +51,6 @@ class LocalStore(Store):
     """
 
     def __init__(self, root: Path, *, allow_pickle: bool = True) -> None:
-        self._root = str(root)
         self.url = os.path.abspath(root)
         self.allow_pickle = allow_pickle
         self._journal: TextIO | None = None
@@ -62,7 +61,7 @@ class LocalStore(Store):
 
     def location(self, key: str) -> str:
         """The entry's folder."""
-        return f"{self._root}/{key[:2]}/{key}"
+        return f"{self.url}/{key[:2]}/{key}"
 
     # -- looking up
 
@@ -82,7 +81,7 @@ class LocalStore(Store):
         return None if meta is None else Entry(key, meta)
 
     def entries(self) -> list[Entry]:
-        folders = sorted(path for path in Path(self._root).glob("[0-9a-f][0-9a-f]/[0-9a-f]*") if path.is_dir())
+        folders = sorted(path for path in Path(self.url).glob("[0-9a-f][0-9a-f]/[0-9a-f]*") if path.is_dir())
         return [entry for path in folders if (entry := self.find(path.name)) is not None]
 
     def is_whole(self, entry: Entry) -> bool:
@@ -133,7 +132,7 @@ class LocalStore(Store):
             name: which lock.
             waiting: said before a wait.
         """
-        folder = f"{self._root}/locks"
+        folder = f"{self.url}/locks"
         path = f"{folder}/{name}.lock"
         with contextlib.ExitStack() as held:
             with self._writing(folder):
@@ -146,7 +145,7 @@ class LocalStore(Store):
 
     def _drop_half_written(self, key: str) -> None:
         """Delete what killed runs left of this entry: as we hold its lock, nobody is writing it."""
-        folder = f"{self._root}/{key[:2]}"
+        folder = f"{self.url}/{key[:2]}"
         for name in os.listdir(folder) if os.path.isdir(folder) else ():
             if name.startswith(f".{key}.tmp-"):
                 shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
@@ -204,10 +203,8 @@ class LocalStore(Store):
             yield
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                hint = "free some space, or run `runway cache gc`"
-                raise StoreError(
-                    "the disk is full: the cache entry was not written", where=location, hint=hint
-                ) from error
+                message = "the disk is full: the cache entry was not written"
+                raise StoreError(message, where=location, hint="free some space, or run `runway cache gc`") from error
             if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
                 hint = "set meta.default_cache_dir to a folder that you can write to"
                 raise StoreError(f"the cache cannot be written: {error}", where=location, hint=hint) from error
@@ -222,14 +219,14 @@ class LocalStore(Store):
                 _delete(path)
 
     def sweep(self, *, dry_run: bool = False, older_than: float = LEFTOVER_AGE) -> int:
-        left = Path(self._root).glob("[0-9a-f][0-9a-f]/.*")
+        left = Path(self.url).glob("[0-9a-f][0-9a-f]/.*")
         old = [path for path in left if time.time() - path.stat().st_mtime > older_than]
         if not dry_run:
             for path in old:
                 _delete(path)
             if keys := self.last_keys():
                 lines = (json.dumps({"node": node, "key": key}) + "\n" for node, key in keys.items())
-                replace_text(f"{self._root}/{JOURNAL}", "".join(lines))
+                replace_text(f"{self.url}/{JOURNAL}", "".join(lines))
         return len(old)
 
     # -- what a node read on the way
@@ -250,9 +247,9 @@ class LocalStore(Store):
 
     def record_key(self, node: str, key: str) -> None:
         line = json.dumps({"node": node, "key": key, "time": round(time.time(), 3)}) + "\n"
-        with self._writing(self._root):
+        with self._writing(self.url):
             if self._journal is None:
-                self._journal = open(f"{self._root}/{JOURNAL}", "a", encoding="utf-8")  # noqa: SIM115
+                self._journal = open(f"{self.url}/{JOURNAL}", "a", encoding="utf-8")  # noqa: SIM115
             self._journal.write(line)
             self._journal.flush()
 
@@ -260,7 +257,7 @@ class LocalStore(Store):
         found: dict[str, str] = {}
         with (
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
-            open(f"{self._root}/{JOURNAL}", encoding="utf-8", errors="replace") as file,
+            open(f"{self.url}/{JOURNAL}", encoding="utf-8", errors="replace") as file,
         ):
             for line in file:
                 with contextlib.suppress(ValueError, KeyError, TypeError):  # a line torn by a crash

@@ -74,7 +74,6 @@ class RemoteStore(Store):
             raise StoreError(f"the cache cannot be reached: {error}", where=self.url, hint=hint) from error
 
     def location(self, key: str) -> str:
-        """The entry's URL."""
         return f"{self.url}/{key[:2]}/{key}"
 
     def _read(self, name: str) -> bytes | None:
@@ -119,7 +118,6 @@ class RemoteStore(Store):
         return copy if copy is not None and ELSEWHERE not in copy.meta and copy.content == entry.content else None
 
     def entries(self) -> list[Entry]:
-        """Every entry at the URL, in the order of keys."""
         found = [name for name in self._list() if re.fullmatch(rf"[0-9a-f]{{2}}/[0-9a-f]+/{META}", name)]
         if not found:
             return []
@@ -264,11 +262,9 @@ class RemoteStore(Store):
     # -- the journal
 
     def record_key(self, node: str, key: str) -> None:
-        """Append to this machine's journal."""
         self.copies.record_key(node, key)
 
     def last_keys(self) -> dict[str, str]:
-        """The keys that nodes had last on this machine."""
         return self.copies.last_keys()
 
 
