@@ -107,7 +107,8 @@ class Graph:
         try:
             return list(sorter.static_order())
         except graphlib.CycleError as error:
-            message = "the nodes form a cycle: " + " -> ".join(error.args[1])
+            cycle = error.args[1][1:]  # from the node whose output closes it
+            message = "the nodes form a cycle: " + " -> ".join([*cycle, cycle[0]])
             hint = "change the `input_node` of one of them"
             errors.append(ConfigError(message, where=f"{self.where}.transforms", hint=hint))
             return list(self.nodes)

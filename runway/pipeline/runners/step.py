@@ -175,7 +175,7 @@ class Bench:
         """
         above = self._inputs(name)
         for uncached in above:
-            if self.known[uncached].entry_key is None:
+            if self.known[uncached].entry_key is None and uncached not in self._values:
                 self.compute_uncached(uncached)
         node = self.graph.nodes[name]
         value, reads, seconds = run_node(
