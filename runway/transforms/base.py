@@ -128,7 +128,13 @@ class BaseTransform:
         return f"node {self.name!r}"
 
     def need_columns(
-        self, data: Any, names: Iterable[str], *, split: str | None = None, setting: str | None = None
+        self,
+        data: Any,
+        names: Iterable[str],
+        *,
+        split: str | None = None,
+        setting: str | None = None,
+        hint: str | None = None,
     ) -> None:
         """Check that a dataset has some columns.
 
@@ -137,6 +143,7 @@ class BaseTransform:
             names: the columns.
             split: the split's name, for the error; empty or None for a Dataset without splits.
             setting: the one that names the columns, for the error.
+            hint: what to do about it, said before the closest names.
 
         Raises:
             DataError: one is not there; with the closest names.
@@ -147,7 +154,7 @@ class BaseTransform:
                 raise DataError(
                     f"{owner} has no column {name!r}",
                     where=f"{self.where}, {setting}" if setting else self.where,
-                    hint=did_you_mean(name, data.column_names),
+                    hint="; ".join(filter(None, (hint, did_you_mean(name, data.column_names)))),
                 )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, did_you_mean
+from runway.errors import ConfigError, DataError, did_you_mean, must_be_known
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import codes_of, column, lengths
 from runway.transforms.base import BaseTransform, HFDatasetTransform, as_dataset_dict, is_dataset
@@ -110,13 +110,9 @@ class FilterRows(HFDatasetTransform):
         self.drop_empty = list(drop_empty or [])
         self.drop_duplicates = list(drop_duplicates or [])
         for name, condition in self.conditions.items():
-            for operator in condition if isinstance(condition, Mapping) else ():
-                if operator not in _OPERATORS:
-                    raise ConfigError(
-                        f"unknown operator {operator!r} for the column {name!r}",
-                        where=f"{self.where}, conditions",
-                        hint=did_you_mean(operator, _OPERATORS, listing=len(_OPERATORS)),
-                    )
+            operators = condition if isinstance(condition, Mapping) else ()
+            where = f"{self.where}, conditions.{name}"
+            must_be_known(operators, _OPERATORS, "unknown operator", where=where, listing=len(_OPERATORS))
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
         filters = {name: self._filter(part, name) for name, part in self.splits_of(data).items()}

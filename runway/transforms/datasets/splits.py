@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError
+from runway.errors import ConfigError, DataError, must_be, must_be_whole
 from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import codes_of, column
@@ -60,10 +60,8 @@ class _RandomSplit(_NewSplits):
         super().setup(**kwargs)
         self.block_size = block_size
         self.group_column = group_column
-        if block_size is not None and (type(block_size) is not int or block_size < 1):
-            raise ConfigError(
-                f"`block_size` must be a whole number from 1, but is {block_size!r} instead", where=self.where
-            )
+        if block_size is not None:
+            must_be_whole("block_size", block_size, least=1, where=self.where)
 
     def deal(self, rows: Dataset, sizes: Sequence[int | float]) -> list[Dataset]:
         """Deal rows out; in a run with dummy data, where they are too few for that, a tenth of them to each part.
@@ -264,17 +262,13 @@ class SplitHFDatasetByRule(_NewSplits):
                 )
             if "values" in rule and group_column is None:
                 raise ConfigError("a rule names values, but `group_column` does not say of which column", where=where)
-            if "rows" in rule and [type(row) in (int, type(None)) for row in rule["rows"]] != [True, True]:
-                raise ConfigError(
-                    f"`rows` must be [start, stop], but is {list(rule['rows'])} instead",
-                    where=where,
-                    hint="whole numbers; negative ones count from the end, null is the end",
-                )
-        if not self.rules or rest_split in self.rules:
-            raise ConfigError(
-                f"`splits` must name the splits beside {rest_split!r}, but is {sorted(self.rules)} instead",
-                where=self.where,
-            )
+            if "rows" in rule:
+                is_range = [type(row) in (int, type(None)) for row in rule["rows"]] == [True, True]
+                hint = "whole numbers; negative ones count from the end, null is the end"
+                must_be(is_range, "rows", "[start, stop]", list(rule["rows"]), where=where, hint=hint)
+        names = sorted(self.rules)
+        fits = names != [] and rest_split not in names
+        must_be(fits, "splits", f"the splits beside {rest_split!r}, by name", names, where=self.where)
 
     def _call(self, data: Dataset | DatasetDict) -> DatasetDict:
         import numpy as np

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, did_you_mean
+from runway.errors import ConfigError, DataError, did_you_mean, must_be_known
 from runway.log import info, shown
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
@@ -151,9 +151,7 @@ class ComputeMetrics(RecorderTransform):
     def _entry(self, index: int, entry: str | Mapping[str, Any]) -> dict[str, Any]:
         where = f"{self.where}, metrics[{index}]"
         made: dict[str, Any] = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
-        unknown = next((key for key in made if key not in METRIC_KEYS), None)
-        if unknown is not None:
-            raise ConfigError(f"unknown key {unknown!r}", where=where, hint=did_you_mean(unknown, METRIC_KEYS))
+        must_be_known(made, METRIC_KEYS, "unknown key", where=where)
         if not isinstance(made.get("name"), str):
             raise ConfigError(
                 f"a metric must be a name or an object with a name, but is {entry!r} instead", where=where

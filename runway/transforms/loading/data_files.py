@@ -74,7 +74,7 @@ def read_files(
     formats = {path: _format(path, file_format, where) for path in paths}
     for path in paths:
         if not path.is_file():
-            raise DataError(f"there is no file {str(path)!r}", where=where, hint=_near(path))
+            raise DataError(f"there is no file {str(path)!r}", where=where, hint=near_files(path))
         _check_options(options or {}, formats[path], where)
     if limit is None and all(file_format == "arrow" for file_format in formats.values()):
         return _map_arrow_files(paths, where)
@@ -118,7 +118,8 @@ def _check_options(options: Mapping[str, Any], file_format: str, where: str) -> 
             )
 
 
-def _near(path: Path) -> str:
+def near_files(path: Path) -> str:
+    """A hint for a file that is not there: the files beside it whose names are closest."""
     if not path.parent.is_dir():
         return f"the folder {path.parent} does not exist"
     return did_you_mean(path.name, (sibling.name for sibling in path.parent.iterdir()))
@@ -135,7 +136,9 @@ def _checked(tables: Iterator[pa.Table], path: Path, encoding: str, where: str) 
             if twice:
                 raise DataError(f"the column {twice[0]!r} is there twice", where=f"{where}, file {path}")
             if encoding and format_of(path) not in ("parquet", "arrow"):
-                _check_text(table, path, encoding, where)
+                if any(pa.types.is_binary(column.type) for column in table.columns):  # csv's way of "not UTF-8"
+                    raise _bad_encoding(path, encoding, where)
+                table.validate(full=True)
             yield table
     except LookupError as error:
         raise DataError(f"unknown encoding {encoding!r}: {error}", where=where) from error
@@ -147,14 +150,6 @@ def _checked(tables: Iterator[pa.Table], path: Path, encoding: str, where: str) 
         if path.stat().st_size == 0 or "Empty" in str(error):
             raise DataError(f"the file {path.name!r} is empty", where=f"{where}, file {path}") from error
         raise DataError(f"the file {path.name!r} cannot be read: {error}", where=f"{where}, file {path}") from error
-
-
-def _check_text(table: pa.Table, path: Path, encoding: str, where: str) -> None:
-    import pyarrow as pa
-
-    if any(pa.types.is_binary(column.type) for column in table.columns):  # csv's way of saying "not UTF-8"
-        raise _bad_encoding(path, encoding, where)
-    table.validate(full=True)
 
 
 def _bad_encoding(path: Path, encoding: str, where: str) -> DataError:

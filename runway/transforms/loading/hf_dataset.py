@@ -15,7 +15,7 @@ from runway.library_internals import hub_cache_only
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter
 from runway.transforms.base import BaseTransform
-from runway.transforms.loading.data_files import format_of, read_files
+from runway.transforms.loading.data_files import format_of, near_files, read_files
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -143,9 +143,7 @@ class LoadHFDataset(BaseTransform):
         if name:
             return None  # owner and name on the hub
         if not local.exists() and not _is_pattern(path):
-            hint = "for a dataset on the hub use dataset_name"
-            if local.parent.is_dir():
-                hint = f"{did_you_mean(local.name, [entry.name for entry in local.parent.iterdir()])}; {hint}"
+            hint = f"{near_files(local)}; for a dataset on the hub use dataset_name"
             raise DataError(f"there is no file or folder {path!r}", where=f"{self.where}, {local}", hint=hint)
         return local
 
