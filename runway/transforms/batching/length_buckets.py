@@ -65,7 +65,8 @@ class LengthBucketSampler(DistributedSampler[list[int]]):
         self._cuts: list[int] | None = None
         self._made: tuple[tuple[int, int], np.ndarray, list[np.ndarray]] | None = None
         # what a DistributedSampler has, for those who look at it
-        self.dataset, self.num_replicas, self.rank = range(len(self.row_lengths)), 1, 0
+        self.num_replicas, self.rank = 1, 0
+        self.dataset = range(len(self.row_lengths))  # type: ignore[assignment]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration gives."""

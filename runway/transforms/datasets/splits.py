@@ -266,9 +266,11 @@ class SplitHFDatasetByRule(_NewSplits):
                 is_range = [type(row) in (int, type(None)) for row in rule["rows"]] == [True, True]
                 hint = "whole numbers; negative ones count from the end, null is the end"
                 must_be(is_range, "rows", "[start, stop]", list(rule["rows"]), where=where, hint=hint)
-        names = sorted(self.rules)
-        fits = names != [] and rest_split not in names
-        must_be(fits, "splits", f"the splits beside {rest_split!r}, by name", names, where=self.where)
+        if not self.rules or rest_split in self.rules:
+            raise ConfigError(
+                f"`splits` must name the splits beside {rest_split!r}, but is {sorted(self.rules)} instead",
+                where=self.where,
+            )
 
     def _call(self, data: Dataset | DatasetDict) -> DatasetDict:
         import numpy as np

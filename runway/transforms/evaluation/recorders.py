@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, did_you_mean, must_be_known
+from runway.errors import ConfigError, DataError, must_be_known
 from runway.log import info, shown
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
@@ -34,12 +34,8 @@ class RecorderTransform(BaseTransform):
         Raises:
             DataError: it is not there; the error names the setting that asks for it.
         """
-        if name not in recorder:
-            raise DataError(
-                f"{setting} names {name!r}, which the recorder {recorder.name!r} does not have",
-                where=self.where,
-                hint=did_you_mean(name, recorder.column_names),
-            )
+        what = f"the recorder {recorder.name!r} has no such column: {setting} names"
+        must_be_known([name], recorder.column_names, what, where=self.where, error=DataError)
         return recorder.get_sample_logs_column(name)
 
     def need_samples(self, recorder: EvalRecorder) -> None:

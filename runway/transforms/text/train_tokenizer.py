@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, must_be
+from runway.errors import ConfigError, DataError, must_be, must_be_known
 from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import column
@@ -124,8 +124,7 @@ class TrainTokenizer(BaseTransform):
     def _call(self, data: Any) -> Any:
         data = as_dataset_dict(data)
         if isinstance(data, Mapping):
-            if self.split not in data:
-                raise DataError(f"there is no split {self.split!r} (there are: {', '.join(data)})", where=self.where)
+            must_be_known([self.split], data, "there is no split", where=self.where, error=DataError)
             data = data[self.split]
         self.need_columns(data, self.columns)
         texts = {name: self._texts(data, name) for name in self.columns}

@@ -11,7 +11,7 @@ from runway.log import info
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, lengths
 from runway.transforms.base import HFDatasetTransform
-from runway.transforms.row_filter import RowFilter, tell_dropped
+from runway.transforms.datasets.rows import RowFilter, tell_dropped
 
 if TYPE_CHECKING:
     import numpy as np

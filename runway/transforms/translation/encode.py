@@ -11,8 +11,8 @@ from runway.log import info
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, dataset_of, lengths, ragged
 from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
+from runway.transforms.datasets.rows import RowFilter
 from runway.transforms.loading.tokenizer import apart_from_tokenizer, tokenizer_of_node
-from runway.transforms.row_filter import RowFilter
 
 if TYPE_CHECKING:
     import numpy as np

@@ -362,14 +362,13 @@ class LoadParallelText(BaseTransform):
             )
         if file_format is None and (self._reads_as_table(path) or format_of(path) is None):
             return self._table(path)
-        options = {name: value for name, value in self.load_kwargs.items() if name != "data_files"}
         rows = read_files(
             [path],
             where=self.where,
             file_format=file_format,
             encoding=self.encoding,
             limit=self.limit,
-            options=options,
+            options=self.load_kwargs,
         )
         return self._hf_pairs(rows, path.name)
 
