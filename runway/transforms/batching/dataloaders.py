@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError
+from runway.errors import DataError, told_as_config_error
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import column, lengths
 from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
@@ -151,11 +151,10 @@ class MakeDataloaders(HFDatasetTransform):
                 where=where,
                 hint=f"drop such rows before, with FilterRows and drop_empty: ['{self.label_column}']",
             )
-        try:
+        what = "a DataLoader cannot be made"  # torch says so, of an argument
+        with told_as_config_error(what, TypeError, ValueError, where=where, hint="look at *_kwargs"):
             chosen = {name: getattr(self, name) for name in ("label_column", "pad_to_multiple_of", "length_bucketed")}
             return make_dataloader(dataset, **{"columns": names, **chosen, **settings})
-        except (TypeError, ValueError) as error:  # of torch, about an argument
-            raise ConfigError(f"a DataLoader cannot be made: {error}", where=where, hint="look at *_kwargs") from error
 
     def _padding(self, dataset: Dataset) -> dict[str, Any]:
         """What pads ``input_ids``, and on which side."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-import torch.distributed as dist
-from torch.utils.data import DistributedSampler
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
 
-class LengthBucketSampler(DistributedSampler[list[int]]):
+
+class LengthBuckets:
     """Gives batches of row indices, each of rows with similar lengths; another order in each epoch.
 
-    Pass it to a DataLoader as ``sampler`` with ``batch_size=None``; it is a DistributedSampler so that Lightning leaves
-    it alone. The order depends on the seed and the epoch alone. Shuffled: rows are dealt into windows at random, sorted
-    within a window and cut into batches, and the batches are shuffled; the longest one comes first, so that a batch too
-    large for memory shows at once. Not shuffled: all rows by length, longest first.
+    As a ``LengthBucketSampler``, pass it to a DataLoader as ``sampler`` with ``batch_size=None``. The order depends on
+    the seed and the epoch alone. Shuffled: rows are dealt into windows at random, sorted within a window and cut into
+    batches, and the batches are shuffled; the longest one comes first, so that a batch too large for memory shows at
+    once. Not shuffled: all rows by length, longest first.
 
     Under torch.distributed each rank takes its share of the batches, those of one step alike in length. Where
     the batches do not come out even, the first ones are repeated.
@@ -50,6 +48,8 @@ class LengthBucketSampler(DistributedSampler[list[int]]):
         window: int = 50,
         rows: int | None = None,
     ) -> None:
+        import numpy as np
+
         if row_lengths is None and rows is None:
             raise ValueError("one of `row_lengths` and `rows` must be given")
         known = np.zeros(rows or 0, np.int64) if row_lengths is None else np.asarray(row_lengths)
@@ -65,8 +65,7 @@ class LengthBucketSampler(DistributedSampler[list[int]]):
         self._cuts: list[int] | None = None
         self._made: tuple[tuple[int, int], np.ndarray, list[np.ndarray]] | None = None
         # what a DistributedSampler has, for those who look at it
-        self.num_replicas, self.rank = 1, 0
-        self.dataset = range(len(self.row_lengths))  # type: ignore[assignment]
+        self.dataset, self.num_replicas, self.rank = range(len(self.row_lengths)), 1, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration gives."""
@@ -82,8 +81,9 @@ class LengthBucketSampler(DistributedSampler[list[int]]):
 
     def _steps(self) -> list[np.ndarray]:
         """This rank's batches of the epoch."""
-        is_distributed = dist.is_available() and dist.is_initialized()
-        rank, world = (dist.get_rank(), dist.get_world_size()) if is_distributed else (0, 1)
+        import numpy as np
+
+        rank, world = _rank_and_world()
         if self._made is None or self._made[0] != (self.epoch, world):
             random = np.random.default_rng([self.seed, self.epoch])
             batches = self._batches(random)
@@ -104,6 +104,8 @@ class LengthBucketSampler(DistributedSampler[list[int]]):
 
     def _batches(self, random: np.random.Generator) -> list[np.ndarray]:
         """All batches of the epoch, neighbours alike in length."""
+        import numpy as np
+
         count = len(self.row_lengths)
         order = random.permutation(count) if self.shuffle else np.arange(count)
         if self.max_tokens_per_batch:
@@ -123,6 +125,8 @@ class LengthBucketSampler(DistributedSampler[list[int]]):
 
         So each epoch has the same number of batches, which schedulers count on.
         """
+        import numpy as np
+
         step = 8 // self.row_lengths.shape[1]
         padded = (np.maximum(self.row_lengths, 1) + step - 1) // step * step
         order = order[_longest_first(padded[order])]
@@ -134,6 +138,8 @@ class LengthBucketSampler(DistributedSampler[list[int]]):
 def _longest_first(row_lengths: np.ndarray) -> np.ndarray:
     """The order of rows by length, downwards. Of pairs, by source; then by target, up and down in turn, so that
     neighbours with another source length have targets alike."""
+    import numpy as np
+
     if row_lengths.shape[1] == 1:
         return np.argsort(-row_lengths[:, 0], kind="stable")
     source, target = row_lengths.T
@@ -152,3 +158,28 @@ def _cuts_by_tokens(padded: np.ndarray, budget: int) -> list[int]:
             start, with_row = row, counts
         longest = with_row
     return cuts
+
+
+def _rank_and_world() -> tuple[int, int]:
+    import torch.distributed as dist
+
+    if not (dist.is_available() and dist.is_initialized()):
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
+
+
+if TYPE_CHECKING:
+    from torch.utils.data import DistributedSampler
+
+    class LengthBucketSampler(LengthBuckets, DistributedSampler[list[int]]):  # type: ignore[misc]
+        """LengthBuckets as a torch DistributedSampler, so that Lightning leaves it alone."""
+
+
+def __getattr__(name: str) -> Any:
+    """Make ``LengthBucketSampler`` when it is first asked for: its base needs torch, which this module does without."""
+    if name != "LengthBucketSampler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from torch.utils.data import DistributedSampler
+
+    globals()[name] = type(name, (LengthBuckets, DistributedSampler), {"__module__": __name__})
+    return globals()[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, must_be, must_be_whole
+from runway.errors import ConfigError, DataError, must_be, must_be_whole, told_as_config_error
 from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import codes_of, column
@@ -110,13 +110,10 @@ class _RandomSplit(_NewSplits):
 
     def _deal_single_rows(self, rows: Dataset, counts: list[int], seed: int, kwargs: dict) -> list[Dataset]:
         parts = []
+        what = "split_kwargs do not fit Dataset.train_test_split"
         for count in counts:
-            try:
+            with told_as_config_error(what, TypeError, ValueError, where=self.where):
                 split = rows.train_test_split(count, seed=seed, **kwargs)
-            except (TypeError, ValueError) as error:
-                raise ConfigError(
-                    f"split_kwargs do not fit Dataset.train_test_split: {error}", where=self.where
-                ) from error
             rows = split["train"]
             parts.append(split["test"])
         return [rows, *parts]

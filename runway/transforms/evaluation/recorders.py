@@ -260,10 +260,8 @@ class MergeAllEvalRecorderAndSave(BaseTransform):
 
     def _call(self, data: EvalRecorder | list[EvalRecorder]) -> EvalRecorder:
         recorders = list(data) if isinstance(data, list | tuple) else [data]
-        for recorder in recorders:
+        for recorder in recorders or [data]:
             check_recorder(recorder, self)
-        if not recorders:
-            check_recorder(data, self)
         merged = recorders[0].merge(recorders[1:])
         base_dir: str | Path | None = merged.base_dir
         if self.base_dir is not None:

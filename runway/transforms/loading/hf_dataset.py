@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.assets import assets_cache, fetch, hub_is_reachable, is_asset
-from runway.errors import AssetError, ConfigError, DataError, RunwayError, must_be_known
+from runway.errors import AssetError, ConfigError, DataError, RunwayError, must_be_known, told_as_config_error
 from runway.library_internals import hub_cache_only
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter
@@ -263,10 +263,9 @@ class LoadHFDataset(BaseTransform):
             return loaded[part]
         names = [re.sub(r"\[.*", "", piece).strip() for piece in part.split("+")]
         must_be_known(names, loaded, "there is no split", where=f"{self.where}, splits", error=DataError)
-        try:
+        what = f"`splits` has {part!r}"
+        with told_as_config_error(what, ValueError, AssertionError, where=self.where, hint="'train[:80%]'"):
             pieces = ReadInstruction.from_spec(part).to_absolute({name: len(rows) for name, rows in loaded.items()})
-        except (ValueError, AssertionError) as error:
-            raise ConfigError(f"`splits` has {part!r}: {error}", where=self.where, hint="'train[:80%]'") from error
         rows = [loaded[piece.splitname].select(range(piece.from_, piece.to)) for piece in pieces]
         return rows[0] if len(rows) == 1 else concatenate_datasets(rows)
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, must_be
+from runway.errors import ConfigError, DataError, must_be, told_as_config_error
 from runway.log import info
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, lengths
@@ -111,14 +111,10 @@ class CleanPairs(HFDatasetTransform):
             step(form, pa.chunked_array([normal], texts.type))
         for rule in self.replacements:
             if rule.get("side") in (None, side):
-                try:
+                what = f"the pattern {rule['pattern']!r} or its replacement is not right"
+                hint = "patterns are those of RE2: no look-ahead, no back-reference"
+                with told_as_config_error(what, pa.ArrowInvalid, where=f"{self.where}, replacements", hint=hint):
                     after = pc.replace_substring_regex(texts, rule["pattern"], rule.get("replacement", ""))
-                except pa.ArrowInvalid as error:
-                    raise ConfigError(
-                        f"the pattern {rule['pattern']!r} or its replacement is not right: {error}",
-                        where=f"{self.where}, replacements",
-                        hint="patterns are those of RE2: no look-ahead, no back-reference",
-                    ) from error
                 step(f"replacing {rule['pattern']}", after)
         if self.lowercase:
             step("lowercase", pc.utf8_lower(texts))

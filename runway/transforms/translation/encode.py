@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runway.errors import ConfigError, DataError, must_be
 from runway.log import info
 from runway.registry import register_transform_functor
-from runway.transforms.arrow_tables import TableWriter, column, dataset_of, lengths, ragged
+from runway.transforms.arrow_tables import TableWriter, column, lengths, ragged
 from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
 from runway.transforms.datasets.rows import RowFilter
 from runway.transforms.loading.tokenizer import apart_from_tokenizer, tokenizer_of_node
@@ -161,16 +161,11 @@ class EncodePairs(HFDatasetTransform):
         self.need_columns(dataset, COLUMNS, split=split)
         writer = TableWriter(f"{self.where}, split {split!r}")
         texts_only = dataset.remove_columns([name for name in COLUMNS.values() if name in dataset.column_names])
-        if not len(dataset):
-            tokens = {name: ragged([], "int32") for name in COLUMNS.values()}
-            empty = texts_only.with_format("arrow")[:]
-            for name, values in tokens.items():
-                empty = empty.append_column(name, values)
-            return dataset_of(empty), {"pairs": 0}
         policy = self._policy(split)
         counts: dict[str, int] = {"truncated": 0, "unknown": 0}
-        start = 0
-        for table in texts_only.with_format("arrow").iter(self.batch_size):
+        arrow = texts_only.with_format("arrow")
+        for start in range(0, max(len(dataset), 1), self.batch_size):  # an empty one gets the columns all the same
+            table = arrow[start : start + self.batch_size]
             for side, name in COLUMNS.items():
                 ids = self._ids(table, side, start, split)
                 unknown = self._tokenizers[side].unk_token_id
@@ -182,7 +177,6 @@ class EncodePairs(HFDatasetTransform):
                     ids = [truncated_tokens(row, limit, self._tokenizers[side].eos_token_id) for row in ids]
                 table = table.append_column(name, ragged(ids, "int32"))
             writer.add(table)
-            start += table.num_rows
         encoded = writer.finish()
         kept = self._within_limits(encoded, split, policy)
         rows = kept.rows()
@@ -239,7 +233,7 @@ class EncodePairs(HFDatasetTransform):
                     "or max_length and the model's positions to more",
                 )
             kept.apply(fits, f"with a {side} of more than {limit} tokens")
-        if not kept.keep.any():
+        if len(dataset) and not kept.keep.any():
             raise DataError(f"no pair of the split {split!r} is left", where=self.where, hint="look at max_length")
         return kept
 
