@@ -153,8 +153,13 @@ class MakeDataloaders(HFDatasetTransform):
             )
         what = "a DataLoader cannot be made"  # torch says so, of an argument
         with told_as_config_error(what, TypeError, ValueError, where=where, hint="look at *_kwargs"):
-            chosen = {name: getattr(self, name) for name in ("label_column", "pad_to_multiple_of", "length_bucketed")}
-            return make_dataloader(dataset, **{"columns": names, **chosen, **settings})
+            chosen = {
+                "columns": names,
+                "label_column": self.label_column,
+                "pad_to_multiple_of": self.pad_to_multiple_of,
+                "length_bucketed": self.length_bucketed,
+            }
+            return make_dataloader(dataset, **{**chosen, **settings})
 
     def _padding(self, dataset: Dataset) -> dict[str, Any]:
         """What pads ``input_ids``, and on which side."""

@@ -259,7 +259,7 @@ class MergeAllEvalRecorderAndSave(BaseTransform):
         self.save_recorder = save_recorder
 
     def _call(self, data: EvalRecorder | list[EvalRecorder]) -> EvalRecorder:
-        recorders = list(data) if isinstance(data, list | tuple) else [data]
+        recorders: list[Any] = list(data) if isinstance(data, list | tuple) else [data]
         for recorder in recorders or [data]:
             check_recorder(recorder, self)
         merged = recorders[0].merge(recorders[1:])

@@ -9,7 +9,7 @@ import codecs
 import io
 import itertools
 import json
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from runway.errors import DataError, did_you_mean, must_be_known
 from runway.transforms.arrow_tables import IN_MEMORY_BYTES, TableWriter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-    _Part = pa.Table | pa.RecordBatch
+    _Part: TypeAlias = pa.Table | pa.RecordBatch
 
 FORMATS = {
     ".csv": "csv",
