@@ -146,9 +146,16 @@ def must_be_whole(name: str, value: object, *, least: int, where: str) -> None:
 
 
 def must_be_known(
-    names: Iterable[str], known: Collection[str], what: str, *, where: str, hint: str = "", listing: int = 8
+    names: Iterable[str],
+    known: Collection[str],
+    what: str,
+    *,
+    where: str,
+    hint: str = "",
+    listing: int = 8,
+    error: type[RunwayError] = ConfigError,
 ) -> None:
-    """Raise a ConfigError for the first of the names that is not known.
+    """Raise an error for the first of the names that is not known.
 
     Args:
         names: what was given.
@@ -157,11 +164,12 @@ def must_be_known(
         where: the place of the names in the config.
         hint: what to say after "did you mean …".
         listing: how many known names to list where none is close.
+        error: its type; DataError where the names are looked up in data.
     """
     for name in names:
         if name not in known:
             near = did_you_mean(name, known, listing=listing)
-            raise ConfigError(f"{what} {name!r}", where=where, hint=f"{near}; {hint}" if hint else near)
+            raise error(f"{what} {name!r}", where=where, hint=f"{near}; {hint}" if hint else near)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runway.config.reads import Reads
-from runway.errors import DataError, did_you_mean
+from runway.errors import DataError, did_you_mean, must_be_known
 from runway.log import warning
 
 if TYPE_CHECKING:
@@ -128,7 +128,13 @@ class BaseTransform:
         return f"node {self.name!r}"
 
     def need_columns(
-        self, data: Any, names: Iterable[str], *, split: str | None = None, setting: str | None = None
+        self,
+        data: Any,
+        names: Iterable[str],
+        *,
+        split: str | None = None,
+        setting: str | None = None,
+        hint: str = "",
     ) -> None:
         """Check that a dataset has some columns.
 
@@ -137,18 +143,14 @@ class BaseTransform:
             names: the columns.
             split: the split's name, for the error; empty or None for a Dataset without splits.
             setting: the one that names the columns, for the error.
+            hint: what to do about it, said after the closest names.
 
         Raises:
             DataError: one is not there; with the closest names.
         """
-        for name in names:
-            if name not in data.column_names:
-                owner = f"the split {split!r}" if split else "the data"
-                raise DataError(
-                    f"{owner} has no column {name!r}",
-                    where=f"{self.where}, {setting}" if setting else self.where,
-                    hint=did_you_mean(name, data.column_names),
-                )
+        owner = f"the split {split!r}" if split else "the data"
+        where = f"{self.where}, {setting}" if setting else self.where
+        must_be_known(names, data.column_names, f"{owner} has no column", where=where, hint=hint, error=DataError)
 
     @property
     def use_dummy_data(self) -> bool:
@@ -338,8 +340,7 @@ class HFDatasetTransform(BaseTransform):
         Raises:
             DataError: it is not there, or it has no rows.
         """
-        if name not in data:
-            raise DataError(f"there is no split {name!r}", where=self.where, hint=did_you_mean(name, data))
+        must_be_known([name], data, "there is no split", where=self.where, error=DataError)
         if not len(data[name]):
             raise DataError(
                 f"the split {name!r} is empty",

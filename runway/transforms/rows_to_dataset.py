@@ -33,6 +33,7 @@ def dataset_of_rows(rows: Iterable[Any], features: Mapping[str, Any], where: str
     Raises:
         DataError: a row is no dict, or the values of a column have no type in common.
     """
+    import pyarrow as pa
     from datasets import Features
 
     rows, features = iter(rows), dict(features)
@@ -40,7 +41,10 @@ def dataset_of_rows(rows: Iterable[Any], features: Mapping[str, Any], where: str
     writers: list[TableWriter] = []  # one for each form that the rows have had
     while batch := list(islice(rows, ROWS_AT_A_TIME)):
         table = _typed(batch, features, where)
-        wider = _widened(schema, table.schema, where)
+        try:
+            wider = pa.unify_schemas([schema or table.schema, table.schema], promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"the rows do not have the same types: {error}", where=where) from error
         if wider != schema:
             schema = wider
             writers.append(TableWriter(where))
@@ -114,16 +118,6 @@ def _are_classes(values: pa.Array, classes: int) -> bool:
         return pa.types.is_null(values.type)
     found = pc.min_max(values).as_py()
     return found["min"] is None or (found["min"] >= -1 and found["max"] < classes)  # -1 is "no label", as in HF
-
-
-def _widened(schema: pa.Schema | None, more: pa.Schema, where: str) -> pa.Schema:
-    """The columns of both, of types that hold the values of both."""
-    import pyarrow as pa
-
-    try:
-        return pa.unify_schemas([schema or more, more], promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"the rows do not have the same types: {error}", where=where) from error
 
 
 def _as_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:

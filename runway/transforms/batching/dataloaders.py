@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.assets import assets_cache
-from runway.errors import ConfigError, DataError
+from runway.errors import DataError, told_as_config_error
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import column, lengths
 from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
 from runway.transforms.batching.collate import IndexedRows, PadBatch, is_numeric, is_sequence
-from runway.transforms.loading.tokenizer import load_tokenizer
+from runway.transforms.loading.tokenizer import apart_from_tokenizer, padding_of, tokenizer_of_node
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from torch.utils.data import DataLoader
+
+TOKENS = ("input_ids", "labels")
+TEXTS = ("source", "target")
 
 
 @register_transform_functor
@@ -149,7 +151,8 @@ class MakeDataloaders(HFDatasetTransform):
                 where=where,
                 hint=f"drop such rows before, with FilterRows and drop_empty: ['{self.label_column}']",
             )
-        try:
+        what = "a DataLoader cannot be made"  # torch says so, of an argument
+        with told_as_config_error(what, TypeError, ValueError, where=where, hint="look at *_kwargs"):
             chosen = {
                 "columns": names,
                 "label_column": self.label_column,
@@ -157,8 +160,6 @@ class MakeDataloaders(HFDatasetTransform):
                 "length_bucketed": self.length_bucketed,
             }
             return make_dataloader(dataset, **{**chosen, **settings})
-        except (TypeError, ValueError) as error:  # of torch, about an argument
-            raise ConfigError(f"a DataLoader cannot be made: {error}", where=where, hint="look at *_kwargs") from error
 
     def _padding(self, dataset: Dataset) -> dict[str, Any]:
         """What pads ``input_ids``, and on which side."""
@@ -167,9 +168,72 @@ class MakeDataloaders(HFDatasetTransform):
         config = self.from_config("tokenizer_config") if self.tokenizer_config is None else self.tokenizer_config
         if config is None:
             return {"pad_token_id": 0}
-        tokenizer = load_tokenizer(config, self.project, assets_cache(self.global_config, self.project))
-        token = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        return {"pad_token_id": token or 0, "padding_side": tokenizer.padding_side}
+        tokenizer = tokenizer_of_node(self, config)
+        return {"pad_token_id": padding_of(tokenizer), "padding_side": tokenizer.padding_side}
+
+
+@register_transform_functor
+class MakePairDataloaders(MakeDataloaders):
+    """Gives ``{train_dataloaders: [...], val_dataloaders: [...], test_dataloaders: [...]}`` of what EncodePairs gives.
+
+    A batch has ``input_ids [B, S]`` and ``attention_mask [B, S]``, ``labels [B, T]`` padded with -100, ``index [B]``
+    (each row's place in its split) and the lists of text ``source`` and ``target``. Pairs of similar length on both
+    sides go together: in training in another order each epoch, under ``meta.seed`` and whatever the number of ranks; in
+    validation and test from the longest on.
+
+    Input: the encoded pairs, or ``[pairs, tokenizer]``, which says what pads. The node cannot be cached:
+    set ``cache: false``.
+    """
+
+    def setup(
+        self,
+        max_tokens_per_batch: int | None = None,
+        eval_max_tokens_per_batch: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        keep_texts: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Say how batches are made.
+
+        Args:
+            max_tokens_per_batch: fill training batches up to so many tokens instead of ``train.batch_size`` pairs:
+                source and target together, padding included; ``drop_last`` then leaves none of them out.
+            eval_max_tokens_per_batch: the same for validation and test, instead of ``test.batch_size`` pairs.
+            pad_to_multiple_of: round padded lengths up to this: 8 suits a GPU, none (the default) a CPU.
+            keep_texts: whether ``source`` and ``target`` are in the batches of validation and test.
+            **kwargs: the settings of MakeDataloaders: ``train_kwargs``, ``pad_token_id``, ``train_splits``, …
+        """
+        kwargs.setdefault("use_columns", TOKENS)
+        kwargs.setdefault("label_column", "labels")
+        super().setup(max_tokens_per_batch=max_tokens_per_batch, pad_to_multiple_of=pad_to_multiple_of, **kwargs)
+        for role in ("val", "test"):
+            self.loader_kwargs[role].setdefault("max_tokens_per_batch", eval_max_tokens_per_batch)
+        self.keep_texts = keep_texts
+
+    def __call__(self, data: Any = None) -> Any:
+        """Take the pairs and the tokenizer apart, and make the loaders."""
+        pairs, self._given = apart_from_tokenizer(data)
+        return super().__call__(pairs)
+
+    def _call(self, data: Dataset | DatasetDict) -> dict[str, list[DataLoader]]:
+        splits = data if isinstance(data, Mapping) else {"train": data}
+        for split, rows in splits.items():
+            self.need_columns(rows, TOKENS, split=split, hint="encode the pairs before, with EncodePairs")
+        return super()._call(data)
+
+    def _loader(self, dataset: Dataset, split: str, settings: Mapping[str, Any]) -> DataLoader:
+        names = list(self.use_columns or TOKENS)
+        if self.keep_texts and not settings.get("shuffle"):
+            names += [name for name in TEXTS if name in dataset.column_names and name not in names]
+        return super()._loader(
+            dataset, split, {"columns": names, "length_columns": TOKENS, "with_mask": True, **settings}
+        )
+
+    def _padding(self, dataset: Dataset) -> dict[str, Any]:
+        tokenizer = self._given.get("source") if isinstance(self._given, Mapping) else self._given
+        if tokenizer is None or self.pad_token_id is not None:
+            return super()._padding(dataset)
+        return {"pad_token_id": padding_of(tokenizer), "padding_side": "right"}
 
 
 def make_dataloader(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError
+from runway.errors import ConfigError, DataError, must_be, must_be_whole, told_as_config_error
 from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import codes_of, column
@@ -60,10 +60,8 @@ class _RandomSplit(_NewSplits):
         super().setup(**kwargs)
         self.block_size = block_size
         self.group_column = group_column
-        if block_size is not None and (type(block_size) is not int or block_size < 1):
-            raise ConfigError(
-                f"`block_size` must be a whole number from 1, but is {block_size!r} instead", where=self.where
-            )
+        if block_size is not None:
+            must_be_whole("block_size", block_size, least=1, where=self.where)
 
     def deal(self, rows: Dataset, sizes: Sequence[int | float]) -> list[Dataset]:
         """Deal rows out; in a run with dummy data, where they are too few for that, a tenth of them to each part.
@@ -112,13 +110,10 @@ class _RandomSplit(_NewSplits):
 
     def _deal_single_rows(self, rows: Dataset, counts: list[int], seed: int, kwargs: dict) -> list[Dataset]:
         parts = []
+        what = "split_kwargs do not fit Dataset.train_test_split"
         for count in counts:
-            try:
+            with told_as_config_error(what, TypeError, ValueError, where=self.where):
                 split = rows.train_test_split(count, seed=seed, **kwargs)
-            except (TypeError, ValueError) as error:
-                raise ConfigError(
-                    f"split_kwargs do not fit Dataset.train_test_split: {error}", where=self.where
-                ) from error
             rows = split["train"]
             parts.append(split["test"])
         return [rows, *parts]
@@ -264,12 +259,10 @@ class SplitHFDatasetByRule(_NewSplits):
                 )
             if "values" in rule and group_column is None:
                 raise ConfigError("a rule names values, but `group_column` does not say of which column", where=where)
-            if "rows" in rule and [type(row) in (int, type(None)) for row in rule["rows"]] != [True, True]:
-                raise ConfigError(
-                    f"`rows` must be [start, stop], but is {list(rule['rows'])} instead",
-                    where=where,
-                    hint="whole numbers; negative ones count from the end, null is the end",
-                )
+            if "rows" in rule:
+                is_range = [type(row) in (int, type(None)) for row in rule["rows"]] == [True, True]
+                hint = "whole numbers; negative ones count from the end, null is the end"
+                must_be(is_range, "rows", "[start, stop]", list(rule["rows"]), where=where, hint=hint)
         if not self.rules or rest_split in self.rules:
             raise ConfigError(
                 f"`splits` must name the splits beside {rest_split!r}, but is {sorted(self.rules)} instead",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, did_you_mean
+from runway.errors import ConfigError, DataError, must_be_known
 from runway.log import info, shown
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
@@ -34,12 +34,8 @@ class RecorderTransform(BaseTransform):
         Raises:
             DataError: it is not there; the error names the setting that asks for it.
         """
-        if name not in recorder:
-            raise DataError(
-                f"{setting} names {name!r}, which the recorder {recorder.name!r} does not have",
-                where=self.where,
-                hint=did_you_mean(name, recorder.column_names),
-            )
+        what = f"the recorder {recorder.name!r} has no such column: {setting} names"
+        must_be_known([name], recorder.column_names, what, where=self.where, error=DataError)
         return recorder.get_sample_logs_column(name)
 
     def need_samples(self, recorder: EvalRecorder) -> None:
@@ -151,9 +147,7 @@ class ComputeMetrics(RecorderTransform):
     def _entry(self, index: int, entry: str | Mapping[str, Any]) -> dict[str, Any]:
         where = f"{self.where}, metrics[{index}]"
         made: dict[str, Any] = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
-        unknown = next((key for key in made if key not in METRIC_KEYS), None)
-        if unknown is not None:
-            raise ConfigError(f"unknown key {unknown!r}", where=where, hint=did_you_mean(unknown, METRIC_KEYS))
+        must_be_known(made, METRIC_KEYS, "unknown key", where=where)
         if not isinstance(made.get("name"), str):
             raise ConfigError(
                 f"a metric must be a name or an object with a name, but is {entry!r} instead", where=where
@@ -265,11 +259,9 @@ class MergeAllEvalRecorderAndSave(BaseTransform):
         self.save_recorder = save_recorder
 
     def _call(self, data: EvalRecorder | list[EvalRecorder]) -> EvalRecorder:
-        recorders = list(data) if isinstance(data, list | tuple) else [data]
-        for recorder in recorders:
+        recorders: list[Any] = list(data) if isinstance(data, list | tuple) else [data]
+        for recorder in recorders or [data]:
             check_recorder(recorder, self)
-        if not recorders:
-            check_recorder(data, self)
         merged = recorders[0].merge(recorders[1:])
         base_dir: str | Path | None = merged.base_dir
         if self.base_dir is not None:

@@ -9,9 +9,9 @@ import codecs
 import io
 import itertools
 import json
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from runway.errors import DataError, did_you_mean
+from runway.errors import DataError, did_you_mean, must_be_known
 from runway.transforms.arrow_tables import IN_MEMORY_BYTES, TableWriter
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from datasets import Dataset
+
+    _Part: TypeAlias = pa.Table | pa.RecordBatch
 
 FORMATS = {
     ".csv": "csv",
@@ -65,23 +67,26 @@ def read_files(
         file_format: csv, tsv, json, parquet, arrow or text; None goes by each file's name.
         encoding: of text formats.
         limit: stop after so many rows, and read little more than that.
-        options: what the format takes, see OPTIONS.
+        options: what the format takes, see OPTIONS; ``data_files``, HF's word for the paths, goes for nothing.
 
     Raises:
         DataError: a file is missing, empty, broken, in another encoding, or has other columns than those before it.
     """
     paths = list(paths)
+    options = {name: value for name, value in (options or {}).items() if name != "data_files"}
     formats = {path: _format(path, file_format, where) for path in paths}
     for path in paths:
         if not path.is_file():
-            raise DataError(f"there is no file {str(path)!r}", where=where, hint=_near(path))
-        _check_options(options or {}, formats[path], where)
+            raise DataError(f"there is no file {str(path)!r}", where=where, hint=near_files(path))
+        known = OPTIONS.get(formats[path], ())
+        what = f"load_kwargs: files in the format {formats[path]} do not take"
+        must_be_known(options, known, what, where=where, error=DataError)
     if limit is None and all(file_format == "arrow" for file_format in formats.values()):
         return _map_arrow_files(paths, where)
     writer = TableWriter(where)
     for path in paths:
         reader = _READERS[formats[path]]
-        for table in _checked(reader(path, encoding, limit, dict(options or {})), path, encoding, where):
+        for table in _checked(reader(path, encoding, limit, dict(options)), path, encoding, where):
             if limit is not None:
                 table = table.slice(0, limit - writer.rows)
             writer.add(table)
@@ -102,40 +107,32 @@ def _format(path: Path, file_format: str | None, where: str) -> str:
             )
         return found
     name = {"jsonl": "json", "txt": "text"}.get(file_format, file_format)
-    if name not in _READERS:
-        raise DataError(f"unknown file_format {file_format!r}", where=where, hint=did_you_mean(file_format, _READERS))
+    must_be_known([name], _READERS, "unknown file_format", where=where, error=DataError)
     return name
 
 
-def _check_options(options: Mapping[str, Any], file_format: str, where: str) -> None:
-    known = OPTIONS.get(file_format, ())
-    for name in options:
-        if name not in known:
-            raise DataError(
-                f"load_kwargs has {name!r}, which files in the format {file_format} do not take",
-                where=where,
-                hint=did_you_mean(name, known),
-            )
-
-
-def _near(path: Path) -> str:
+def near_files(path: Path) -> str:
+    """A hint for a file that is not there: the files beside it whose names are closest."""
     if not path.parent.is_dir():
         return f"the folder {path.parent} does not exist"
     return did_you_mean(path.name, (sibling.name for sibling in path.parent.iterdir()))
 
 
-def _checked(tables: Iterator[pa.Table], path: Path, encoding: str, where: str) -> Iterator[pa.Table]:
+def _checked(parts: Iterator[_Part], path: Path, encoding: str, where: str) -> Iterator[pa.Table]:
     """The tables of one file; what Arrow finds wrong with it becomes a DataError that names file and line."""
     import pyarrow as pa
 
     try:
-        for table in tables:
+        for part in parts:
+            table = part if isinstance(part, pa.Table) else pa.Table.from_batches([part])
             names = table.column_names
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise DataError(f"the column {twice[0]!r} is there twice", where=f"{where}, file {path}")
             if encoding and format_of(path) not in ("parquet", "arrow"):
-                _check_text(table, path, encoding, where)
+                if any(pa.types.is_binary(column.type) for column in table.columns):  # csv's way of "not UTF-8"
+                    raise _bad_encoding(path, encoding, where)
+                table.validate(full=True)
             yield table
     except LookupError as error:
         raise DataError(f"unknown encoding {encoding!r}: {error}", where=where) from error
@@ -147,14 +144,6 @@ def _checked(tables: Iterator[pa.Table], path: Path, encoding: str, where: str) 
         if path.stat().st_size == 0 or "Empty" in str(error):
             raise DataError(f"the file {path.name!r} is empty", where=f"{where}, file {path}") from error
         raise DataError(f"the file {path.name!r} cannot be read: {error}", where=f"{where}, file {path}") from error
-
-
-def _check_text(table: pa.Table, path: Path, encoding: str, where: str) -> None:
-    import pyarrow as pa
-
-    if any(pa.types.is_binary(column.type) for column in table.columns):  # csv's way of saying "not UTF-8"
-        raise _bad_encoding(path, encoding, where)
-    table.validate(full=True)
 
 
 def _bad_encoding(path: Path, encoding: str, where: str) -> DataError:
@@ -187,7 +176,7 @@ def _open_bytes(path: Path) -> IO[bytes]:
     return pa.input_stream(str(path), compression=COMPRESSIONS.get(path.suffix.lower()))
 
 
-def _read_csv(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[pa.Table]:
+def _read_csv(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
     import pyarrow as pa
     import pyarrow.csv
 
@@ -212,16 +201,15 @@ def _read_csv(path: Path, encoding: str, limit: int | None, options: dict) -> It
         return
     read.block_size = _STREAM_BLOCK if limit is None else 1 << 20
     with pyarrow.csv.open_csv(_open_bytes(path), read, parse) as stream:
-        for batch in stream:
-            yield pa.Table.from_batches([batch])
+        yield from stream
 
 
-def _read_tsv(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[pa.Table]:
+def _read_tsv(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
     delimiter = options.pop("sep", "\t")
     return _read_csv(path, encoding, limit, {"delimiter": delimiter, **options})
 
 
-def _read_json(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[pa.Table]:
+def _read_json(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
     import pyarrow as pa
     import pyarrow.json
 
@@ -240,8 +228,7 @@ def _read_json(path: Path, encoding: str, limit: int | None, options: dict) -> I
             yield pyarrow.json.read_json(source, pyarrow.json.ReadOptions(block_size=_STREAM_BLOCK))
             return
         block = _STREAM_BLOCK if limit is None else 1 << 20
-        for batch in pyarrow.json.open_json(source, pyarrow.json.ReadOptions(block_size=block)):
-            yield pa.Table.from_batches([batch])
+        yield from pyarrow.json.open_json(source, pyarrow.json.ReadOptions(block_size=block))
     except pa.ArrowInvalid as error:
         raise pa.ArrowInvalid(_broken_line(path, encoding) or str(error)) from error
 
@@ -282,28 +269,26 @@ def _broken_line(path: Path, encoding: str) -> str | None:
     return None
 
 
-def _read_parquet(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[pa.Table]:
-    import pyarrow as pa
+def _read_parquet(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
         if not file.metadata.num_rows:
             yield file.schema_arrow.empty_table()
-        for batch in file.iter_batches(batch_size=min(limit or 65536, 65536)):
-            yield pa.Table.from_batches([batch])
+        yield from file.iter_batches(batch_size=min(limit or 65536, 65536))
 
 
-def _read_arrow(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[pa.Table]:
+def _read_arrow(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source:
         try:
-            batches: Iterable = pa.ipc.open_stream(source)
+            stream = pa.ipc.open_stream(source)
         except pa.ArrowInvalid:
             file = pa.ipc.open_file(source)
-            batches = (file.get_batch(index) for index in range(file.num_record_batches))
-        for batch in batches:
-            yield pa.Table.from_batches([batch])
+            yield from (file.get_batch(index) for index in range(file.num_record_batches))
+        else:
+            yield from stream
 
 
 def _map_arrow_files(paths: list[Path], where: str) -> Dataset:
@@ -323,7 +308,7 @@ def _map_arrow_files(paths: list[Path], where: str) -> Dataset:
     return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
 
 
-def _read_text(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[pa.Table]:
+def _read_text(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
     import pyarrow as pa
 
     with _open_bytes(path) as file:

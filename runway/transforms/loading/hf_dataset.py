@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.assets import assets_cache, fetch, hub_is_reachable, is_asset
-from runway.errors import AssetError, ConfigError, DataError, RunwayError, did_you_mean
+from runway.errors import AssetError, ConfigError, DataError, RunwayError, must_be_known, told_as_config_error
 from runway.library_internals import hub_cache_only
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter
 from runway.transforms.base import BaseTransform
-from runway.transforms.loading.data_files import format_of, read_files
+from runway.transforms.loading.data_files import format_of, near_files, read_files
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -104,7 +104,10 @@ class LoadHFDataset(BaseTransform):
         order = sorted(loaded, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
         loaded = {name: loaded[name] for name in order}
         if self.splits:
-            loaded = self._choose_splits(loaded)
+            wanted = self.splits
+            if not isinstance(wanted, Mapping):
+                wanted = {re.split(r"[\[+]", part)[0]: part for part in _as_list(wanted)}
+            loaded = {name: self._part(loaded, part) for name, part in wanted.items()}
         if self.fields:
             for name, part in loaded.items():
                 self.need_columns(part, self.fields, split=name, setting="fields")
@@ -143,9 +146,7 @@ class LoadHFDataset(BaseTransform):
         if name:
             return None  # owner and name on the hub
         if not local.exists() and not _is_pattern(path):
-            hint = "for a dataset on the hub use dataset_name"
-            if local.parent.is_dir():
-                hint = f"{did_you_mean(local.name, [entry.name for entry in local.parent.iterdir()])}; {hint}"
+            hint = f"{near_files(local)}; for a dataset on the hub use dataset_name"
             raise DataError(f"there is no file or folder {path!r}", where=f"{self.where}, {local}", hint=hint)
         return local
 
@@ -157,7 +158,6 @@ class LoadHFDataset(BaseTransform):
         return self._read(paths, limit)
 
     def _read(self, splits: Mapping[str, Sequence[Path]], limit: int | None) -> dict[str, Dataset]:
-        options = {name: value for name, value in self.load_kwargs.items() if name != "data_files"}
         return {
             str(split): read_files(
                 paths,
@@ -165,7 +165,7 @@ class LoadHFDataset(BaseTransform):
                 file_format=self.file_format,
                 encoding=self.encoding,
                 limit=limit,
-                options=options,
+                options=self.load_kwargs,
             )
             for split, paths in splits.items()
         }
@@ -255,27 +255,17 @@ class LoadHFDataset(BaseTransform):
             hint="check dataset_name and subset; for a local file or folder use dataset_path",
         )
 
-    def _choose_splits(self, loaded: Mapping[str, Dataset]) -> dict[str, Dataset]:
-        wanted = self.splits
-        if not isinstance(wanted, Mapping):
-            wanted = {re.split(r"[\[+]", part)[0]: part for part in _as_list(wanted)}
-        return {name: self._part(loaded, part) for name, part in wanted.items()}
-
     def _part(self, loaded: Mapping[str, Dataset], part: str) -> Dataset:
         """The rows that HF's notation means: ``train``, ``train[:80%]``, ``train[:100]+test``."""
         from datasets import ReadInstruction, concatenate_datasets
 
         if part in loaded:
             return loaded[part]
-        for name in (re.sub(r"\[.*", "", piece).strip() for piece in part.split("+")):
-            if name not in loaded:
-                raise DataError(
-                    f"there is no split {name!r}", where=f"{self.where}, splits", hint=did_you_mean(name, loaded)
-                )
-        try:
+        names = [re.sub(r"\[.*", "", piece).strip() for piece in part.split("+")]
+        must_be_known(names, loaded, "there is no split", where=f"{self.where}, splits", error=DataError)
+        what = f"`splits` has {part!r}"
+        with told_as_config_error(what, ValueError, AssertionError, where=self.where, hint="'train[:80%]'"):
             pieces = ReadInstruction.from_spec(part).to_absolute({name: len(rows) for name, rows in loaded.items()})
-        except (ValueError, AssertionError) as error:
-            raise ConfigError(f"`splits` has {part!r}: {error}", where=self.where, hint="'train[:80%]'") from error
         rows = [loaded[piece.splitname].select(range(piece.from_, piece.to)) for piece in pieces]
         return rows[0] if len(rows) == 1 else concatenate_datasets(rows)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.assets import fetch, hub_is_reachable, is_asset
-from runway.errors import AssetError, ConfigError, did_you_mean
+from runway.assets import assets_cache, fetch, hub_is_reachable, is_asset
+from runway.errors import AssetError, ConfigError, did_you_mean, must_be
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from runway.transforms.base import BaseTransform
 
 TOKENIZER_KEYS = ("version_name", "class_name", "tokenize_kwargs", "sha256", "revision", "init_kwargs")
 """What a ``tokenizer_config`` may hold."""
@@ -33,12 +35,10 @@ def load_tokenizer(
     """
     where = "tokenizer_config"
     name = tokenizer_config.get("version_name")
-    if not isinstance(name, str) or not name:
-        raise ConfigError(
-            f"`version_name` must be a hub name, a path or an asset, but is {name!r} instead",
-            where=where,
-            hint="for example version_name: 'distilbert-base-uncased'",
-        )
+    hint = "for example version_name: 'distilbert-base-uncased'"
+    is_text = isinstance(name, str) and name != ""
+    must_be(is_text, "version_name", "a hub name, a path or an asset", name, where=where, hint=hint)
+    name = str(name)
     root = Path(project or Path.cwd())
     local = root / Path(name).expanduser()
     if is_asset(name):
@@ -74,3 +74,24 @@ def load_tokenizer(
             where=where,
             hint="check version_name and the network (and HF_HUB_OFFLINE), or give the path of a folder of your own",
         ) from error
+
+
+def tokenizer_of_node(transform: BaseTransform, tokenizer_config: Mapping[str, Any]) -> Any:
+    """The tokenizer that a ``tokenizer_config`` describes, for a transform whose output then depends on its files."""
+    name = str(tokenizer_config.get("version_name"))
+    if not is_asset(name) and transform.resolve_path(name).exists():
+        transform.track_file(name)
+    return load_tokenizer(tokenizer_config, transform.project, assets_cache(transform.global_config, transform.project))
+
+
+def apart_from_tokenizer(data: Any) -> tuple[Any, Any]:
+    """The two parts of an input ``[rows, tokenizer]``; of rows alone, the rows and None."""
+    if isinstance(data, list | tuple) and len(data) in (1, 2):
+        return data[0], data[1] if len(data) == 2 else None
+    return data, None
+
+
+def padding_of(tokenizer: Any) -> int:
+    """The id that pads ``input_ids``: the padding token's, else that of the end of sentence."""
+    token = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    return token or 0

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runway.assets import assets_cache, is_asset
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.log import warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, ragged
 from runway.transforms.base import HFDatasetTransform
-from runway.transforms.loading.tokenizer import TOKENIZER_KEYS, load_tokenizer
+from runway.transforms.loading.tokenizer import TOKENIZER_KEYS, tokenizer_of_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,10 +64,7 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
         self.num_proc = _num_proc
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
-        name = str(self.tokenizer_config.get("version_name"))
-        if not is_asset(name) and self.resolve_path(name).exists():
-            self.track_file(name)
-        tokenizer = load_tokenizer(self.tokenizer_config, self.project, assets_cache(self.global_config, self.project))
+        tokenizer = tokenizer_of_node(self, self.tokenizer_config)
         return self.map_splits(data, lambda dataset: self._tokenize(dataset, tokenizer))
 
     def _tokenize(self, dataset: Dataset, tokenizer: Any) -> Dataset:

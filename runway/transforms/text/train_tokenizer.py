@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError
+from runway.errors import ConfigError, DataError, must_be, must_be_known
 from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import column
@@ -93,22 +93,19 @@ class TrainTokenizer(BaseTransform):
         where = f"{self.where}, setup_kwargs"
         library = library or ("tokenizers" if algorithm == "bpe" else "sentencepiece")
         for name, value, known in (("algorithm", algorithm, ALGORITHMS), ("library", library, LIBRARIES)):
-            if value not in known:
-                raise ConfigError(f"`{name}` must be one of {', '.join(known)}, but is {value!r} instead", where=where)
-        if vocab_size <= len(ROLES):
-            raise ConfigError(
-                f"`vocab_size` must be a whole number above {len(ROLES)}, but is {vocab_size} instead", where=where
-            )
-        if not 0 < character_coverage <= 1 or (
-            character_coverage < 1 and (library, algorithm) == ("tokenizers", "unigram")
-        ):
-            raise ConfigError(
-                f"`character_coverage` must be above 0 and at most 1, but is {character_coverage} instead",
-                where=where,
-                hint="the unigram of tokenizers takes 1 only; that of sentencepiece takes others too",
-            )
-        if max_texts is not None and max_texts < 1:
-            raise ConfigError(f"`max_texts` must be 1 or more, but is {max_texts} instead", where=where)
+            must_be(value in known, name, f"one of {', '.join(known)}", value, where=where)
+        whole = f"a whole number above {len(ROLES)}"
+        must_be(vocab_size > len(ROLES), "vocab_size", whole, vocab_size, where=where)
+        least = 1 if (library, algorithm) == ("tokenizers", "unigram") else 0
+        must_be(
+            0 < character_coverage <= 1 and character_coverage >= least,
+            "character_coverage",
+            "above 0 and at most 1",
+            character_coverage,
+            where=where,
+            hint="the unigram of tokenizers takes 1 only; that of sentencepiece takes others too",
+        )
+        must_be(max_texts is None or max_texts >= 1, "max_texts", "1 or more", max_texts, where=where)
         special = {**SPECIAL_TOKENS, **(special_tokens or {})}
         are_names = all(isinstance(token, str) and token for token in special.values())
         if set(special) != set(ROLES) or not are_names or len(set(special.values())) < len(ROLES):
@@ -127,8 +124,7 @@ class TrainTokenizer(BaseTransform):
     def _call(self, data: Any) -> Any:
         data = as_dataset_dict(data)
         if isinstance(data, Mapping):
-            if self.split not in data:
-                raise DataError(f"there is no split {self.split!r} (there are: {', '.join(data)})", where=self.where)
+            must_be_known([self.split], data, "there is no split", where=self.where, error=DataError)
             data = data[self.split]
         self.need_columns(data, self.columns)
         texts = {name: self._texts(data, name) for name in self.columns}
@@ -176,17 +172,11 @@ class TrainTokenizer(BaseTransform):
 
     def _settle_for(self, supported: int, what: str) -> None:
         """Go on with fewer entries in a run with dummy data, which has little text; raise in any other."""
-        error = self._too_large(supported, what)
+        found = f"the text ({what}) supports {supported} entries, not the {self.vocab_size} of `vocab_size`"
         if not self.use_dummy_data:
-            raise error
-        warning(f"{self.name}: {error.message}; a run with dummy data goes on with {supported}")
-
-    def _too_large(self, supported: int, what: str) -> ConfigError:
-        return ConfigError(
-            f"the text ({what}) supports {supported} entries, not the {self.vocab_size} of `vocab_size`",
-            where=f"{self.where}, vocab_size",
-            hint=f"set vocab_size to {supported} or less, or give more text",
-        )
+            hint = f"set vocab_size to {supported} or less, or give more text"
+            raise ConfigError(found, where=f"{self.where}, vocab_size", hint=hint)
+        warning(f"{self.name}: {found}; a run with dummy data goes on with {supported}")
 
     def _too_small(self, needed: int | None) -> ConfigError:
         count = f"{needed} entries" if needed else "more entries"

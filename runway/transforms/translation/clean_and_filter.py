@@ -6,12 +6,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError
+from runway.errors import ConfigError, DataError, must_be, told_as_config_error
 from runway.log import info
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, lengths
 from runway.transforms.base import HFDatasetTransform
-from runway.transforms.row_filter import RowFilter, tell_dropped
+from runway.transforms.datasets.rows import RowFilter, tell_dropped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,22 +50,16 @@ class CleanPairs(HFDatasetTransform):
             **kwargs: the settings of HFDatasetTransform.
         """
         super().setup(**kwargs)
-        if unicode_form is not None and unicode_form not in FORMS:
-            raise ConfigError(
-                f"`unicode_form` must be one of {', '.join(FORMS)} or null, but is {unicode_form!r} instead",
-                where=self.where,
-            )
+        forms = f"one of {', '.join(FORMS)} or null"
+        must_be(unicode_form in (None, *FORMS), "unicode_form", forms, unicode_form, where=self.where)
         for index, rule in enumerate(replacements):
             place = f"{self.where}, replacements[{index}]"
             if not isinstance(rule, Mapping) or not rule.get("pattern"):
                 raise ConfigError(f"a replacement must have a pattern, but is {rule!r} instead", where=place)
             for key in ("pattern", "replacement"):
-                if not isinstance(rule.get(key, ""), str):
-                    raise ConfigError(
-                        f"`{key}` must be text, but is {rule[key]!r} instead",
-                        where=place,
-                        hint="'' as replacement, or none, takes away what the pattern finds",
-                    )
+                value = rule.get(key, "")
+                hint = "'' as replacement, or none, takes away what the pattern finds"
+                must_be(isinstance(value, str), key, "text", value, where=place, hint=hint)
             unknown = sorted(set(rule) - {"pattern", "replacement", "side"})
             if unknown or rule.get("side") not in (None, *SIDES):
                 raise ConfigError(
@@ -117,14 +111,10 @@ class CleanPairs(HFDatasetTransform):
             step(form, pa.chunked_array([normal], texts.type))
         for rule in self.replacements:
             if rule.get("side") in (None, side):
-                try:
+                what = f"the pattern {rule['pattern']!r} or its replacement is not right"
+                hint = "patterns are those of RE2: no look-ahead, no back-reference"
+                with told_as_config_error(what, pa.ArrowInvalid, where=f"{self.where}, replacements", hint=hint):
                     after = pc.replace_substring_regex(texts, rule["pattern"], rule.get("replacement", ""))
-                except pa.ArrowInvalid as error:
-                    raise ConfigError(
-                        f"the pattern {rule['pattern']!r} or its replacement is not right: {error}",
-                        where=f"{self.where}, replacements",
-                        hint="patterns are those of RE2: no look-ahead, no back-reference",
-                    ) from error
                 step(f"replacing {rule['pattern']}", after)
         if self.lowercase:
             step("lowercase", pc.utf8_lower(texts))
@@ -173,15 +163,11 @@ class FilterPairs(HFDatasetTransform):
         """
         super().setup(**kwargs)
         where = f"{self.where}, setup_kwargs"
-        if unit not in ("words", "characters"):
-            raise ConfigError(f"`unit` must be 'words' or 'characters', but is {unit!r} instead", where=where)
-        if drop_duplicates not in (None, "pair", *SIDES):
-            raise ConfigError(
-                f"`drop_duplicates` must be 'pair', 'source', 'target' or null, but is {drop_duplicates!r} instead",
-                where=where,
-            )
-        if max_ratio is not None and max_ratio < 1:
-            raise ConfigError(f"`max_ratio` must be 1 or more, but is {max_ratio} instead", where=where)
+        must_be(unit in ("words", "characters"), "unit", "'words' or 'characters'", unit, where=where)
+        same = {None: [], "pair": list(SIDES), "source": ["source"], "target": ["target"]}
+        kinds = "'pair', 'source', 'target' or null"
+        must_be(drop_duplicates in same, "drop_duplicates", kinds, drop_duplicates, where=where)
+        must_be(max_ratio is None or max_ratio >= 1, "max_ratio", "1 or more", max_ratio, where=where)
         self.drop_empty = drop_empty
         self.min_length = min_length
         self.max_length = max_length
@@ -189,16 +175,16 @@ class FilterPairs(HFDatasetTransform):
         self.ratio_slack = ratio_slack
         self.unit = unit
         self.drop_identical = drop_identical
-        self.drop_duplicates = (
-            list(SIDES) if drop_duplicates == "pair" else [drop_duplicates] if drop_duplicates else []
-        )
+        self.drop_duplicates = same[drop_duplicates]
         if not_in_splits == "others" and self.splits_to_process is None:
             raise ConfigError(
                 "`not_in_splits` is 'others', but `splits_to_process` does not say which splits to work on",
                 where=where,
                 hint="splits_to_process: ['train'] drops the training pairs that stand in another split",
             )
-        self.not_in_splits = not_in_splits if not_in_splits == "others" else _as_list(not_in_splits)
+        self.not_in_splits: str | list[str] = "others"
+        if not_in_splits != "others":
+            self.not_in_splits = [not_in_splits] if isinstance(not_in_splits, str) else list(not_in_splits)
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
         names = self.not_in_splits if isinstance(data, Mapping) else ()
@@ -221,6 +207,7 @@ class FilterPairs(HFDatasetTransform):
 
     def _filter(self, dataset: Dataset, split: str, held_out: Mapping[str, Dataset]) -> RowFilter:
         import numpy as np
+        import pyarrow.compute as pc
 
         self.need_columns(dataset, SIDES, split=split)
         kept = RowFilter(dataset)
@@ -237,12 +224,14 @@ class FilterPairs(HFDatasetTransform):
             fits = (long <= self.max_ratio * short) | (long - short <= self.ratio_slack)
             kept.apply(fits, f"with a length ratio above {self.max_ratio:g}")
         if self.drop_identical:
-            kept.apply(_unlike(column(dataset, SOURCE), column(dataset, TARGET)), "with identical sides")
+            differ = pc.not_equal(column(dataset, SOURCE), column(dataset, TARGET))
+            kept.apply(pc.fill_null(differ, True).to_numpy(), "with identical sides")
         if self.drop_duplicates:
             kept.apply_first_of(self.drop_duplicates)
         for name, rows in held_out.items():
             for side in SIDES:
-                kept.apply(_not_among(column(dataset, side), column(rows, side)), f"whose {side} is in {name} too")
+                among = pc.is_in(column(dataset, side), column(rows, side).combine_chunks())
+                kept.apply(pc.invert(among).to_numpy(), f"whose {side} is in {name} too")
         return kept
 
     def _lengths(self, dataset: Dataset, side: str) -> np.ndarray:
@@ -255,19 +244,3 @@ class FilterPairs(HFDatasetTransform):
             return characters
         spaces = pc.count_substring_regex(texts, r"\s+").to_numpy()
         return (spaces + 1) * (characters > 0)
-
-
-def _as_list(names: str | Sequence[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
-
-
-def _unlike(first: pa.ChunkedArray, second: pa.ChunkedArray) -> np.ndarray:
-    import pyarrow.compute as pc
-
-    return pc.fill_null(pc.not_equal(first, second), True).to_numpy()
-
-
-def _not_among(values: pa.ChunkedArray, others: pa.ChunkedArray) -> np.ndarray:
-    import pyarrow.compute as pc
-
-    return pc.invert(pc.is_in(values, others.combine_chunks())).to_numpy()

@@ -6,14 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.assets import assets_cache, is_asset
-from runway.errors import ConfigError, DataError
+from runway.errors import ConfigError, DataError, must_be
 from runway.log import info
 from runway.registry import register_transform_functor
-from runway.transforms.arrow_tables import TableWriter, column, dataset_of, lengths, ragged
+from runway.transforms.arrow_tables import TableWriter, column, lengths, ragged
 from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
-from runway.transforms.loading.tokenizer import load_tokenizer
-from runway.transforms.row_filter import RowFilter
+from runway.transforms.datasets.rows import RowFilter
+from runway.transforms.loading.tokenizer import apart_from_tokenizer, tokenizer_of_node
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,18 +110,11 @@ class EncodePairs(HFDatasetTransform):
             **kwargs: the settings of HFDatasetTransform.
         """
         super().setup(**kwargs)
-        policies = on_too_long.values() if isinstance(on_too_long, Mapping) else [on_too_long]
-        for policy in policies:
-            if policy not in POLICIES:
-                raise ConfigError(
-                    f"`on_too_long` must be one of {', '.join(POLICIES)}, but is {policy!r} instead",
-                    where=f"{self.where}, setup_kwargs",
-                )
+        where = f"{self.where}, setup_kwargs"
+        for policy in on_too_long.values() if isinstance(on_too_long, Mapping) else [on_too_long]:
+            must_be(policy in POLICIES, "on_too_long", f"one of {', '.join(POLICIES)}", policy, where=where)
         for name, value in (("max_length", max_length), ("max_target_length", max_target_length)):
-            if value is not None and value < 1:
-                raise ConfigError(
-                    f"`{name}` must be 1 or more, but is {value} instead", where=f"{self.where}, setup_kwargs"
-                )
+            must_be(value is None or value >= 1, name, "1 or more", value, where=where)
         self.tokenizer_config = tokenizer_config
         self.limits = {"source": max_length, "target": max_target_length or max_length}
         self.on_too_long = on_too_long
@@ -131,9 +123,7 @@ class EncodePairs(HFDatasetTransform):
 
     def __call__(self, data: Any = None) -> Any:
         """Take the pairs and the tokenizer apart, and encode."""
-        pairs, given = (data[0], data[1]) if isinstance(data, Sequence) and len(data) == 2 else (data, None)
-        if isinstance(data, Sequence) and len(data) == 1:
-            pairs = data[0]
+        pairs, given = apart_from_tokenizer(data)
         self._tokenizers = self._both(given)
         return super().__call__(pairs)
 
@@ -149,10 +139,7 @@ class EncodePairs(HFDatasetTransform):
                     where=self.where,
                     hint="give it a second input node that makes one (TrainTokenizer), or a `tokenizer_config`",
                 )
-            name = str(config.get("version_name"))
-            if not is_asset(name) and self.resolve_path(name).exists():
-                self.track_file(name)
-            given = load_tokenizer(config, self.project, assets_cache(self.global_config, self.project))
+            given = tokenizer_of_node(self, config)
         is_both = isinstance(given, Mapping) and set(given) == set(COLUMNS)
         both = dict(given) if is_both else dict.fromkeys(COLUMNS, given)
         for tokenizer in both.values():
@@ -174,26 +161,22 @@ class EncodePairs(HFDatasetTransform):
         self.need_columns(dataset, COLUMNS, split=split)
         writer = TableWriter(f"{self.where}, split {split!r}")
         texts_only = dataset.remove_columns([name for name in COLUMNS.values() if name in dataset.column_names])
-        if not len(dataset):
-            tokens = {name: ragged([], "int32") for name in COLUMNS.values()}
-            empty = texts_only.with_format("arrow")[:]
-            for name, values in tokens.items():
-                empty = empty.append_column(name, values)
-            return dataset_of(empty), {"pairs": 0}
         policy = self._policy(split)
         counts: dict[str, int] = {"truncated": 0, "unknown": 0}
-        start = 0
-        for table in texts_only.with_format("arrow").iter(self.batch_size):
+        arrow = texts_only.with_format("arrow")
+        for start in range(0, max(len(dataset), 1), self.batch_size):  # an empty one gets the columns all the same
+            table = arrow[start : start + self.batch_size]
             for side, name in COLUMNS.items():
                 ids = self._ids(table, side, start, split)
-                counts["unknown"] += self._unknown(ids, side)
+                unknown = self._tokenizers[side].unk_token_id
+                if unknown is not None:
+                    counts["unknown"] += sum(row.count(unknown) for row in ids)
                 limit = self._limit(side)
                 if limit is not None and policy == "truncate":
                     counts["truncated"] += sum(len(row) > limit for row in ids)
                     ids = [truncated_tokens(row, limit, self._tokenizers[side].eos_token_id) for row in ids]
                 table = table.append_column(name, ragged(ids, "int32"))
             writer.add(table)
-            start += table.num_rows
         encoded = writer.finish()
         kept = self._within_limits(encoded, split, policy)
         rows = kept.rows()
@@ -217,10 +200,6 @@ class EncodePairs(HFDatasetTransform):
                     hint="drop such pairs before, with FilterPairs",
                 )
         return encode_texts(self._tokenizers[side], texts, side, self.source_prefix if side == "source" else "")
-
-    def _unknown(self, ids: list[list[int]], side: str) -> int:
-        unknown = self._tokenizers[side].unk_token_id
-        return 0 if unknown is None else sum(row.count(unknown) for row in ids)
 
     def _limit(self, side: str) -> int | None:
         """Tokens of a side at most."""
@@ -254,7 +233,7 @@ class EncodePairs(HFDatasetTransform):
                     "or max_length and the model's positions to more",
                 )
             kept.apply(fits, f"with a {side} of more than {limit} tokens")
-        if not kept.keep.any():
+        if len(dataset) and not kept.keep.any():
             raise DataError(f"no pair of the split {split!r} is left", where=self.where, hint="look at max_length")
         return kept
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.assets import assets_cache, fetch, is_asset
-from runway.errors import ConfigError, DataError, RunwayError, did_you_mean
+from runway.errors import ConfigError, DataError, RunwayError, did_you_mean, must_be
 from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import dataset_of
 from runway.transforms.base import BaseTransform
-from runway.transforms.loading.data_files import format_of, read_files
+from runway.transforms.loading.data_files import format_of, near_files, read_files
 from runway.transforms.loading.hf_dataset import load_splits
 from runway.transforms.loading.sqlite import is_sqlite, query_sqlite
 
@@ -104,10 +104,7 @@ class LoadParallelText(BaseTransform):
                 where=f"{self.where}, setup_kwargs",
                 hint="data_path='data/multi30k' takes files of your own, dataset_name='bentrevett/multi30k' the hub's",
             )
-        if on_bad_row not in ("error", "drop"):
-            raise ConfigError(
-                f"`on_bad_row` must be 'error' or 'drop', but is {on_bad_row!r} instead", where=self.where
-            )
+        must_be(on_bad_row in ("error", "drop"), "on_bad_row", "'error' or 'drop'", on_bad_row, where=self.where)
         self.columns = None if columns is None else list(columns)
         self.keep_columns = dict(keep_columns) if isinstance(keep_columns, Mapping) else {n: n for n in keep_columns}
         self.languages = (source_lang, target_lang)
@@ -211,9 +208,8 @@ class LoadParallelText(BaseTransform):
             return fetch(path, self.sha256, assets_cache(self.global_config, self.project), self.project)
         local = self.resolve_path(path)
         if not local.exists():
-            siblings = [entry.name for entry in local.parent.iterdir()] if local.parent.is_dir() else []
-            hint = did_you_mean(local.name, siblings) if siblings else f"the folder {local.parent} does not exist"
-            raise DataError(f"there is no file or folder {path!r}", where=f"{self.where}, {local}", hint=hint)
+            where = f"{self.where}, {local}"
+            raise DataError(f"there is no file or folder {path!r}", where=where, hint=near_files(local))
         return local if local.is_dir() else self.track_file(local)
 
     # -- two files
@@ -366,14 +362,13 @@ class LoadParallelText(BaseTransform):
             )
         if file_format is None and (self._reads_as_table(path) or format_of(path) is None):
             return self._table(path)
-        options = {name: value for name, value in self.load_kwargs.items() if name != "data_files"}
         rows = read_files(
             [path],
             where=self.where,
             file_format=file_format,
             encoding=self.encoding,
             limit=self.limit,
-            options=options,
+            options=self.load_kwargs,
         )
         return self._hf_pairs(rows, path.name)
 
