@@ -27,7 +27,13 @@ def add_lora(owner: nn.Module, lora_config: Mapping | None, *, task_type: str | 
         ConfigError: peft is not installed, an unknown argument, an unknown part, no layer to adapt.
     """
     config = dict(lora_config or {})
-    accepted = _lora_fields()
+    try:
+        from peft import LoraConfig
+    except ModuleNotFoundError as error:
+        message = "`train.use_lora` needs the package peft, which is not installed"
+        hint = "pip install 'runway-for-ml[lora]'"
+        raise ConfigError(message, where="train.use_lora", hint=hint) from error
+    accepted = [field.name for field in dataclasses.fields(LoraConfig) if field.init]
     by_part = bool(config) and all(isinstance(value, Mapping) and key not in accepted for key, value in config.items())
     for part, settings in (config if by_part else {"model": config}).items():
         _adapt(owner, part, dict(settings), accepted, task_type if part == "model" else None)
@@ -35,18 +41,6 @@ def add_lora(owner: nn.Module, lora_config: Mapping | None, *, task_type: str | 
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     total = sum(parameter.numel() for parameter in parameters)
     info(f"LoRA: {trained:,} of {total:,} parameters are trained ({trained / max(total, 1):.2%})")
-
-
-def _lora_fields() -> list[str]:
-    try:
-        from peft import LoraConfig
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "`train.use_lora` needs the package peft, which is not installed",
-            where="train.use_lora",
-            hint="pip install 'runway-for-ml[lora]'",
-        ) from error
-    return [field.name for field in dataclasses.fields(LoraConfig) if field.init]
 
 
 def _adapt(owner: nn.Module, part: str, settings: dict[str, Any], accepted: list[str], task_type: str | None) -> None:

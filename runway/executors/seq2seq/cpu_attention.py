@@ -56,11 +56,8 @@ def attend(
         ``[B, T, H, D]``, and None for the weights.
     """
     if not _is_ours(query, key, kwargs):
-        if position_bias is not None:  # transformers before 5 knows no such argument
-            kwargs["position_bias"] = position_bias
-        return sdpa_attention(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
-        )
+        given = {"dropout": dropout, "scaling": scaling, "is_causal": is_causal, "position_bias": position_bias}
+        return sdpa_attention(module, query, key, value, attention_mask, **given, **kwargs)
     causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
     causal = bool(causal) and attention_mask is None and query.shape[2] > 1
     plain = max(query.shape[2], key.shape[2]) <= LONGEST_PLAIN
