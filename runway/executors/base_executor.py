@@ -254,8 +254,8 @@ class BaseExecutor(lightning.LightningModule):
         would unscale; in bf16 there is nothing to unscale.
         """
         sharded = type(self.trainer.strategy).__name__ in SHARDED  # a process holds a part of each gradient
-        by_norm = gradient_clip_val and gradient_clip_algorithm in (None, "norm")
-        if by_norm and not sharded and not scales_gradients(self.trainer):
+        by_norm = gradient_clip_algorithm in (None, "norm")
+        if gradient_clip_val and by_norm and not sharded and not scales_gradients(self.trainer):
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
         else:

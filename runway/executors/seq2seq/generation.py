@@ -99,7 +99,10 @@ class Generation:
         """
         config, processors = self.config, LogitsProcessorList()
         if self.limits is not None:
-            limits = self._limits(attention_mask)
+            lengths = attention_mask.sum(1)  # [B]
+            limits = (lengths * self.limits["max_len_a"] + self.limits["max_len_b"]).long().clamp_min(1)
+            if self.positions is not None:
+                limits = limits.clamp_max(self.positions - 1)
             longest = int(limits.max())
             if self.config.early_stopping == "never" and self.positions:
                 longest = self.positions - 1  # its bound uses the length limit: the same for every batch
@@ -137,12 +140,6 @@ class Generation:
                 model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
         finally:
             model.train(training)
-
-    def _limits(self, attention_mask: torch.Tensor) -> torch.Tensor:
-        assert self.limits is not None
-        lengths = attention_mask.sum(1)  # [B]
-        limits = (lengths * self.limits["max_len_a"] + self.limits["max_len_b"]).long().clamp_min(1)
-        return limits if self.positions is None else limits.clamp_max(self.positions - 1)
 
     def _ends(self) -> list[int]:
         ends = self.config.eos_token_id

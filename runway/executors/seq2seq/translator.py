@@ -53,7 +53,14 @@ class Translator:
         self.source_prefix = source_prefix
         self.positions = max_positions(model)
         self.generation = Generation(generate_params, model.generation_config, positions=self.positions)
-        self._cleaner = None if cleaning is None else _cleaner(cleaning)
+        self._cleaner: CleanPairs | None = None
+        if cleaning is not None:
+            settings = of_the_texts(cleaning)
+            known = accepted_settings(CleanPairs).names
+            must_be_known(settings, known, "CleanPairs has no setting", where="cleaning")
+            self._cleaner = CleanPairs(name="cleaning")
+            self._cleaner.setup(**settings)
+            self._cleaner.changed = {}
 
     @classmethod
     def load(cls, folder: str | Path, generate_params: Mapping[str, Any] | None = None) -> Translator:
@@ -176,17 +183,3 @@ def _wrong_weights(loaded: Mapping[str, Any]) -> str:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             found.append(f"{text} {', '.join(names[:3])}{more}")
     return "; ".join(found)
-
-
-def _cleaner(cleaning: Mapping[str, Any]) -> CleanPairs:
-    """The transform with these settings, ready for texts.
-
-    Raises:
-        ConfigError: a setting that does not exist, or a value that it does not take.
-    """
-    settings = of_the_texts(cleaning)
-    must_be_known(settings, accepted_settings(CleanPairs).names, "CleanPairs has no setting", where="cleaning")
-    cleaner = CleanPairs(name="cleaning")
-    cleaner.setup(**settings)
-    cleaner.changed = {}
-    return cleaner
