@@ -16,8 +16,7 @@ from runway.disk import replace_text
 from runway.errors import ConfigError, ExperimentError, Interrupted
 from runway.executors.base_executor import BaseExecutor
 from runway.executors.data_statistics import data_statistics
-from runway.experiment.callbacks.checkpointing import checkpoint_callback
-from runway.experiment.callbacks.early_stopping import early_stopping_callbacks
+from runway.experiment.callbacks.monitoring import checkpoint_callback, early_stopping_callbacks
 from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.callbacks.resume import ResumePoint
 from runway.experiment.callbacks.stopping import Stopped, StopWhenAsked

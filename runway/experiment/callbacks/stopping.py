@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.callbacks import Checkpoint
 
 from runway.executors.lightning_internals import accumulates, log_step_now, validates_next
-from runway.experiment.callbacks.checkpointing import RunCheckpoint
+from runway.experiment.callbacks.monitoring import RunCheckpoint
 from runway.log import warning
 
 if TYPE_CHECKING:
