@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from runway.errors import ConfigError, did_you_mean, must_be_known, told_as_config_error
+from runway.errors import ConfigError, must_be_known, told_as_config_error
 from runway.log import info
 
 SECTION = "train.lora_config"
@@ -48,23 +48,16 @@ def _adapt(owner: nn.Module, part: str, settings: dict[str, Any], accepted: list
 
     section = SECTION if part == "model" else f"{SECTION}.{part}"
     must_be_known(settings, accepted, "peft.LoraConfig has no argument", where=section)
-    parent, name = _locate(owner, part)
-    module = getattr(parent, name)
+    modules = dict(owner.named_modules())
+    parts = {path.removeprefix("model."): path for path in modules if f"{path}.".startswith("model.")}
+    inside = part.removeprefix("model.")
+    must_be_known([inside], parts, "the model has no part", where=SECTION)
+    module = modules[parts[inside]]
+    parent_path, _, name = parts[inside].rpartition(".")
     if task_type is not None:
         settings.setdefault("task_type", task_type)
     linear = {path.rsplit(".", 1)[-1] for path, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     hint = f"`target_modules` may be 'all-linear' or some of: {', '.join(sorted(linear))}"
     # peft's own words say which argument or which layer.
     with told_as_config_error(f"peft cannot adapt {part!r}", ValueError, TypeError, where=section, hint=hint):
-        setattr(parent, name, get_peft_model(module, LoraConfig(**settings)))
-
-
-def _locate(owner: nn.Module, part: str) -> tuple[nn.Module, str]:
-    """The module that holds ``part``, and the part's name in it."""
-    path = part if part == "model" or part.startswith("model.") else f"model.{part}"
-    parent_path, _, name = path.rpartition(".")
-    known = dict(owner.named_modules())
-    if path not in known:
-        parts = [known_path.removeprefix("model.") for known_path in known if known_path.startswith("model")]
-        raise ConfigError(f"the model has no part {part!r}", where=SECTION, hint=did_you_mean(part, parts))
-    return known[parent_path], name
+        setattr(modules[parent_path], name, get_peft_model(module, LoraConfig(**settings)))
