@@ -180,7 +180,7 @@ class BaseExecutor(lightning.LightningModule):
     def dataloaders(self) -> Mapping[str, Any]:
         """``{train_dataloaders, val_dataloaders, test_dataloaders}`` of the data node; empty where it gives other
         things, of which an executor makes its own."""
-        if not self.use_data_node or self.dp is None or not isinstance(self.node_data(), Mapping):
+        if not self.use_data_node or self.dp is None:
             return {}
         try:
             return self._node_loaders()

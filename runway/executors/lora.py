@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from runway.errors import ConfigError, must_be_known, told_as_config_error
+from runway.errors import ConfigError, did_you_mean, must_be_known, told_as_config_error
 from runway.log import info
 
 SECTION = "train.lora_config"
@@ -49,11 +49,12 @@ def _adapt(owner: nn.Module, part: str, settings: dict[str, Any], accepted: list
     section = SECTION if part == "model" else f"{SECTION}.{part}"
     must_be_known(settings, accepted, "peft.LoraConfig has no argument", where=section)
     modules = dict(owner.named_modules())
-    parts = {path.removeprefix("model."): path for path in modules if f"{path}.".startswith("model.")}
-    inside = part.removeprefix("model.")
-    must_be_known([inside], parts, "the model has no part", where=SECTION)
-    module = modules[parts[inside]]
-    parent_path, _, name = parts[inside].rpartition(".")
+    path = part if part == "model" or part.startswith("model.") else f"model.{part}"
+    if path not in modules:
+        parts = [known.removeprefix("model.") for known in modules if known.startswith("model")]
+        raise ConfigError(f"the model has no part {part!r}", where=SECTION, hint=did_you_mean(part, parts))
+    module = modules[path]
+    parent_path, _, name = path.rpartition(".")
     if task_type is not None:
         settings.setdefault("task_type", task_type)
     linear = {path.rsplit(".", 1)[-1] for path, layer in module.named_modules() if isinstance(layer, nn.Linear)}

@@ -57,9 +57,7 @@ class StopWhenAsked(Checkpoint):
             warning(f"{signal.Signals(number).name}: finishing the step, then saving last.ckpt{again}")
         self.asked = True
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Stop here, unless the epoch ends or a validation comes first."""
         loop = trainer.fit_loop.epoch_loop
         if not self._asked_on_a_rank(trainer) or loop.batch_progress.is_last_batch or validates_next(trainer):

@@ -103,13 +103,10 @@ class ExperimentFolder:
             ExperimentError: there is no such version, with those that are there.
         """
         must_be_whole("exp_version", version, least=0, where="exp_version")
-        versions = self.versions()
-        for run in versions:
+        for run in self.versions():
             if run.version == version:
                 return run
-        raise ExperimentError(
-            f"the experiment {self.name!r} has no version {version}", where=str(self.root), hint=self._known(versions)
-        )
+        raise self._missing(str(version))
 
     def latest(self, accept: Callable[[RunFolder], bool], what: str, hint: str) -> RunFolder:
         """The newest version that ``accept`` takes.
@@ -122,15 +119,10 @@ class ExperimentFolder:
         Raises:
             ExperimentError: there is none.
         """
-        versions = self.versions()
-        for run in reversed(versions):
+        for run in reversed(self.versions()):
             if accept(run):
                 return run
-        raise ExperimentError(
-            f"the experiment {self.name!r} has no version with {what}",
-            where=str(self.root),
-            hint=f"{hint}; {self._known(versions)}",
-        )
+        raise self._missing(f"with {what}", f"{hint}; ")
 
     def claim(self, tags: Iterable[str] = ()) -> RunFolder:
         """Make the next version's folder; no other process gets the same one."""
@@ -159,10 +151,10 @@ class ExperimentFolder:
             else:
                 shutil.rmtree(run.path)
 
-    def _known(self, versions: list[RunFolder]) -> str:
-        if not versions:
-            return "it has no versions yet"
-        return "there are: " + ", ".join(run.path.name for run in versions[-8:])
+    def _missing(self, what: str, hint: str = "") -> ExperimentError:
+        names = ", ".join(run.path.name for run in self.versions()[-8:])
+        hint += f"there are: {names}" if names else "it has no versions yet"
+        return ExperimentError(f"the experiment {self.name!r} has no version {what}", where=str(self.root), hint=hint)
 
 
 def write_json(path: Path, value: Any) -> None:
