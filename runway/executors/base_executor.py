@@ -18,7 +18,7 @@ from runway.executors.callbacks.stop_on_nan import StopOnNaN
 from runway.executors.eval_pipeline import check_eval_pipeline, run_eval_pipeline, scalar_stats
 from runway.executors.lightning_internals import attached_trainer
 from runway.executors.optimizers import build_optimizer, build_scheduler
-from runway.executors.precision import clips_plainly, scales_gradients
+from runway.executors.precision import scales_gradients
 from runway.executors.pretrained import loading_a_model, resolve_source
 from runway.executors.row_order import RowOrder
 from runway.recorder import EvalRecorder
@@ -26,6 +26,7 @@ from runway.recorder import EvalRecorder
 if TYPE_CHECKING:
     from runway.pipeline import DataPipeline
 
+SHARDED = ("FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy")
 SPLITS = {"train": "train", "sanity_check": "validation", "validate": "validation", "test": "test"}
 
 
@@ -89,10 +90,13 @@ class BaseExecutor(lightning.LightningModule):
         self.log_file_path = log_file_path
         self.use_data_node = use_data_node
         self.global_config = _as_config(global_config)
-        self.model_config = resolve_source(
-            _as_config(model_config), project=self.project_dir, cache_dir=self._assets_cache()
-        )
-        self.dp = data_pipeline if data_pipeline is not None else self._make_pipeline()
+        self.model_config = resolve_source(_as_config(model_config), **self._asset_folders())
+        if data_pipeline is None and self.data_pipeline_config:
+            from runway.pipeline import DataPipeline
+
+            config, project = self.global_config, self.project_dir
+            data_pipeline = DataPipeline(self.data_pipeline_config, global_config=config, project=project)
+        self.dp = data_pipeline
         self.valid_eval_recorder = EvalRecorder("validation")
         self.test_eval_recorder = EvalRecorder("test-evaluation")
         self._row_order = RowOrder()
@@ -115,20 +119,13 @@ class BaseExecutor(lightning.LightningModule):
         """Set ``self.model``."""
         raise NotImplementedError(f"{type(self).__name__} must define _init_model(self, model_config)")
 
-    def _make_pipeline(self) -> DataPipeline | None:
-        if not self.data_pipeline_config:
-            return None
-        from runway.pipeline import DataPipeline
-
-        return DataPipeline(self.data_pipeline_config, global_config=self.global_config, project=self.project_dir)
-
     @property
     def project_dir(self) -> Path:
         """The project's folder, against which relative paths in the config are taken."""
         return project_of(self.global_config)
 
-    def _assets_cache(self) -> Path:
-        return assets_cache(self.global_config, self.project_dir)
+    def _asset_folders(self) -> dict[str, Path]:
+        return {"project": self.project_dir, "cache_dir": assets_cache(self.global_config, self.project_dir)}
 
     @property
     def tokenizer(self) -> Any:
@@ -138,10 +135,9 @@ class BaseExecutor(lightning.LightningModule):
 
             tokenizer_config = self.global_config.get("tokenizer_config")
             if not tokenizer_config:
-                raise ConfigError(
-                    f"{type(self).__name__} asks for a tokenizer, but the config names none", where="tokenizer_config"
-                )
-            self._tokenizer = load_tokenizer(tokenizer_config, project=self.project_dir, cache_dir=self._assets_cache())
+                message = f"{type(self).__name__} asks for a tokenizer, but the config names none"
+                raise ConfigError(message, where="tokenizer_config")
+            self._tokenizer = load_tokenizer(tokenizer_config, **self._asset_folders())
         return self._tokenizer
 
     @tokenizer.setter
@@ -160,17 +156,12 @@ class BaseExecutor(lightning.LightningModule):
         if self.dp is not None:
             self.dp.prepare([self.use_data_node] if self.use_data_node else None, run_uncached=False)
 
-    def setup(self, stage: str) -> None:
-        """Called in every process before a stage (``fit``, ``validate``, ``test``); the data is prepared by then."""
-
     def node_data(self) -> Any:
         """The output of ``use_data_node``, which the pipeline computes once."""
         if not self.use_data_node or self.dp is None:
-            raise ConfigError(
-                f"{type(self).__name__} has no data: it does not know which node to use",
-                where="executor.init_kwargs.use_data_node",
-                hint="name the node that makes the dataloaders, such as 'output:MakeDataloaders'",
-            )
+            message = f"{type(self).__name__} has no data: it does not know which node to use"
+            hint = "name the node that makes the dataloaders, such as 'output:MakeDataloaders'"
+            raise ConfigError(message, where="executor.init_kwargs.use_data_node", hint=hint)
         return self.dp.get_data([self.use_data_node], explode=True)
 
     def train_dataloader(self) -> Any:
@@ -189,7 +180,7 @@ class BaseExecutor(lightning.LightningModule):
     def dataloaders(self) -> Mapping[str, Any]:
         """``{train_dataloaders, val_dataloaders, test_dataloaders}`` of the data node; empty where it gives other
         things, of which an executor makes its own."""
-        if not self.use_data_node or self.dp is None or not isinstance(self.node_data(), Mapping):
+        if not self.use_data_node or self.dp is None:
             return {}
         try:
             return self._node_loaders()
@@ -234,6 +225,12 @@ class BaseExecutor(lightning.LightningModule):
         stage = trainer.state.stage if trainer else None
         return f"the {SPLITS.get(getattr(stage, 'value', ''), '')} split of {self.use_data_node!r}"
 
+    def require_in_batch(self, batch: Mapping[str, Any], name: str, hint: str) -> None:
+        """Raise a DataError where the batches lack what a step needs, with what they have."""
+        if name not in batch:
+            message = f"the batches have no {name!r} (they have: {', '.join(map(str, batch))})"
+            raise DataError(message, where=self.split_at_hand(), hint=hint)
+
     # Optimisation
 
     def configure_optimizers(self) -> Any:
@@ -256,7 +253,9 @@ class BaseExecutor(lightning.LightningModule):
         Under mixed precision Lightning refuses to clip for one. That is right in fp16, whose gradients the optimiser
         would unscale; in bf16 there is nothing to unscale.
         """
-        if gradient_clip_val and gradient_clip_algorithm in (None, "norm") and clips_plainly(self.trainer):
+        sharded = type(self.trainer.strategy).__name__ in SHARDED  # a process holds a part of each gradient
+        by_norm = gradient_clip_algorithm in (None, "norm")
+        if gradient_clip_val and by_norm and not sharded and not scales_gradients(self.trainer):
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
         else:
@@ -330,8 +329,7 @@ class BaseExecutor(lightning.LightningModule):
 
     def _new_recorder(self, name: str) -> EvalRecorder:
         self._row_order = RowOrder()
-        folder = self.recorders_dir or Path(self.trainer.default_root_dir) / "recorders"
-        return EvalRecorder(name, base_dir=folder)
+        return EvalRecorder(name, base_dir=self.recorders_dir or Path(self.trainer.default_root_dir) / "recorders")
 
     def _validation_pipeline(self) -> tuple[Config | None, str]:
         """The pipeline that evaluates a validation, and its name in the config."""

@@ -38,7 +38,7 @@ def _columns(dataset: Any) -> dict[str, Any]:
     features = getattr(rows, "features", None) or {}
     found = {}
     for name in features:
-        if type(features[name]).__name__ not in ("List", "Sequence", "LargeList") or not len(rows):
+        if type(features[name]).__name__ not in ("List", "LargeList") or not len(rows):
             continue
         counts = lengths(column(rows, name))
         found[name] = {

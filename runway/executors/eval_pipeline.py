@@ -72,11 +72,7 @@ def check_eval_pipeline(
 ) -> None:
     """Find out whether an evaluation pipeline can run, metrics included: after the first epoch is late.
 
-    Args:
-        pipeline_config: as for ``run_eval_pipeline``.
-        global_config: what transforms see as ``self.global_config``.
-        project: the folder that relative paths in the config are taken against.
-        where: what to call the pipeline in errors.
+    It takes what ``run_eval_pipeline`` takes.
 
     Raises:
         RunwayError: the pipeline is not well formed, or one of its metrics cannot be had.

@@ -27,7 +27,13 @@ def add_lora(owner: nn.Module, lora_config: Mapping | None, *, task_type: str | 
         ConfigError: peft is not installed, an unknown argument, an unknown part, no layer to adapt.
     """
     config = dict(lora_config or {})
-    accepted = _lora_fields()
+    try:
+        from peft import LoraConfig
+    except ModuleNotFoundError as error:
+        message = "`train.use_lora` needs the package peft, which is not installed"
+        hint = "pip install 'runway-for-ml[lora]'"
+        raise ConfigError(message, where="train.use_lora", hint=hint) from error
+    accepted = [field.name for field in dataclasses.fields(LoraConfig) if field.init]
     by_part = bool(config) and all(isinstance(value, Mapping) and key not in accepted for key, value in config.items())
     for part, settings in (config if by_part else {"model": config}).items():
         _adapt(owner, part, dict(settings), accepted, task_type if part == "model" else None)
@@ -37,40 +43,22 @@ def add_lora(owner: nn.Module, lora_config: Mapping | None, *, task_type: str | 
     info(f"LoRA: {trained:,} of {total:,} parameters are trained ({trained / max(total, 1):.2%})")
 
 
-def _lora_fields() -> list[str]:
-    try:
-        from peft import LoraConfig
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "`train.use_lora` needs the package peft, which is not installed",
-            where="train.use_lora",
-            hint="pip install 'runway-for-ml[lora]'",
-        ) from error
-    return [field.name for field in dataclasses.fields(LoraConfig) if field.init]
-
-
 def _adapt(owner: nn.Module, part: str, settings: dict[str, Any], accepted: list[str], task_type: str | None) -> None:
     from peft import LoraConfig, get_peft_model
 
     section = SECTION if part == "model" else f"{SECTION}.{part}"
     must_be_known(settings, accepted, "peft.LoraConfig has no argument", where=section)
-    parent, name = _locate(owner, part)
-    module = getattr(parent, name)
+    modules = dict(owner.named_modules())
+    path = part if part == "model" or part.startswith("model.") else f"model.{part}"
+    if path not in modules:
+        parts = [known.removeprefix("model.") for known in modules if known.startswith("model")]
+        raise ConfigError(f"the model has no part {part!r}", where=SECTION, hint=did_you_mean(part, parts))
+    module = modules[path]
+    parent_path, _, name = path.rpartition(".")
     if task_type is not None:
         settings.setdefault("task_type", task_type)
     linear = {path.rsplit(".", 1)[-1] for path, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     hint = f"`target_modules` may be 'all-linear' or some of: {', '.join(sorted(linear))}"
     # peft's own words say which argument or which layer.
     with told_as_config_error(f"peft cannot adapt {part!r}", ValueError, TypeError, where=section, hint=hint):
-        setattr(parent, name, get_peft_model(module, LoraConfig(**settings)))
-
-
-def _locate(owner: nn.Module, part: str) -> tuple[nn.Module, str]:
-    """The module that holds ``part``, and the part's name in it."""
-    path = part if part == "model" or part.startswith("model.") else f"model.{part}"
-    parent_path, _, name = path.rpartition(".")
-    known = dict(owner.named_modules())
-    if path not in known:
-        parts = [known_path.removeprefix("model.") for known_path in known if known_path.startswith("model")]
-        raise ConfigError(f"the model has no part {part!r}", where=SECTION, hint=did_you_mean(part, parts))
-    return known[parent_path], name
+        setattr(modules[parent_path], name, get_peft_model(module, LoraConfig(**settings)))

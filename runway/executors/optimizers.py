@@ -12,14 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from runway.errors import (
-    ConfigError,
-    did_you_mean,
-    must_be,
-    must_be_known,
-    must_be_whole,
-    told_as_config_error,
-)
+from runway.errors import ConfigError, did_you_mean, must_be, must_be_known, must_be_whole, told_as_config_error
 from runway.library_internals import schedule_function
 from runway.log import warning
 
@@ -27,7 +20,7 @@ SECTION = "train.optimizer_config"
 OPTIMIZER_PARAMS, SCHEDULER_PARAMS = f"{SECTION}.optimizer_params", f"{SECTION}.scheduler_params"
 
 # Schedules of torch that take functions or other schedules, which a config cannot hold.
-_NOT_FROM_CONFIG = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "SWALR"}
+_UNUSABLE = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler", "SWALR"}
 _STEPPED_PER_BATCH = {"OneCycleLR", "CyclicLR"}
 _NEED_A_METRIC = {"ReduceLROnPlateau", "reduce_lr_on_plateau", "greedy"}
 _FUSED, _FUSED_ON = ("Adam", "AdamW"), ("cpu", "cuda")
@@ -42,15 +35,10 @@ def known_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
     return {**_classes(torch.optim, torch.optim.Optimizer), "Adafactor": Adafactor}
 
 
-def known_torch_schedules() -> dict[str, type]:
-    """Every class of ``torch.optim.lr_scheduler`` that a config can name."""
-    schedules = _classes(torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)
-    return {name: cls for name, cls in schedules.items() if name not in _NOT_FROM_CONFIG}
-
-
 def _classes(module: Any, base: type) -> dict[str, type]:
+    """What a module has of a kind, without what a config cannot give."""
     found = {name: cls for name, cls in vars(module).items() if isinstance(cls, type) and issubclass(cls, base)}
-    return {name: cls for name, cls in found.items() if cls is not base and name[0] != "_"}
+    return {name: cls for name, cls in found.items() if cls is not base and name[0] != "_" and name not in _UNUSABLE}
 
 
 def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = False) -> torch.optim.Optimizer:
@@ -88,7 +76,11 @@ def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = F
     if name == "Adafactor":
         hint += "; with an `lr` of your own, it needs `relative_step: false`"
     with _taking(what, OPTIMIZER_PARAMS, hint):
-        return cls(_decay_groups(trained) if split else trained, **_tuples(params))
+        # jsonnet has no tuples, and `betas` must be one.
+        tuples: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in params.items()
+        }
+        return cls(_decay_groups(trained) if split else trained, **tuples)
 
 
 def _decay_groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
@@ -128,7 +120,7 @@ def build_scheduler(
     params = {key: value for key, value in dict(config.get("scheduler_params") or {}).items() if value is not None}
     lightning = {key: params.pop(key) for key in _LIGHTNING_KEYS if key in params}
     of_transformers = {kind.value for kind in SchedulerType}
-    of_torch = known_torch_schedules()
+    of_torch = _classes(torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)
     if name in _NEED_A_METRIC:
         lightning = {"monitor": "val_loss", "interval": "epoch", **lightning}
     if any(group.get("lr") is None for group in optimizer.param_groups):
@@ -160,32 +152,24 @@ def check_optimizer_config(config: Mapping | None) -> None:
         must_be(section is None or isinstance(section, Mapping), where, "a mapping", section, where=where)
     config = config or {}
     for name in ("optimizer_name", "scheduler"):
-        if config.get(name) is not None and not isinstance(config[name], str):
-            must_be(False, f"{SECTION}.{name}", "a name", config[name], where=f"{SECTION}.{name}")
+        value, where = config.get(name), f"{SECTION}.{name}"
+        must_be(value is None or isinstance(value, str), where, "a name", value, where=where)
     probe = nn.Module()
     probe.weight = nn.Parameter(torch.zeros(2, 2))
     optimizer = build_optimizer(probe, config)
     schedule = build_scheduler(optimizer, config, lambda: _STEPS_OF_A_PROBE)
-    if schedule is not None:
-        _check_for_lightning(schedule)
-        _probe_schedule(schedule["scheduler"], str(config["scheduler"]))
-
-
-def _check_for_lightning(schedule: Mapping[str, Any]) -> None:
+    if schedule is None:
+        return
     interval, monitor, where = schedule["interval"], schedule.get("monitor"), SCHEDULER_PARAMS
     must_be(interval in ("step", "epoch"), "interval", "'step' or 'epoch'", interval, where=where)
     must_be_whole("frequency", schedule.get("frequency", 1), least=1, where=where)
     must_be(monitor is None or isinstance(monitor, str), "monitor", "a metric's name", monitor, where=where)
-
-
-def _probe_schedule(scheduler: Any, name: str) -> None:
-    """Make a step: torch looks at many arguments only then."""
+    name, scheduler = config["scheduler"], schedule["scheduler"]
     by_metric = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-    if name in _NEED_A_METRIC and not by_metric:
-        return
-    with _taking(f"the scheduler {name!r}", SCHEDULER_PARAMS), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a step before the optimiser's
-        scheduler.step(*([0.0] if by_metric else []))
+    if by_metric or name not in _NEED_A_METRIC:
+        with _taking(f"the scheduler {name!r}", where), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a step before the optimiser's
+            scheduler.step(*([0.0] if by_metric else []))  # torch looks at many arguments only then
 
 
 def _transformers_schedule(
@@ -275,8 +259,3 @@ def _arguments(function: Callable, *, but: Collection[str]) -> dict[str, Any]:
         for parameter in parameters
         if parameter.name not in but and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
-
-
-def _tuples(params: dict[str, Any]) -> dict[str, Any]:
-    """Lists as tuples: jsonnet has no tuples, and ``betas`` must be one."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in params.items()}

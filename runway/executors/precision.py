@@ -22,26 +22,12 @@ def best_precision(accelerator: str = "auto") -> str:
     """
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    if accelerator in ("auto", "cpu") and _cpu_computes_bf16():
-        return "bf16-mixed"
-    return "32-true"
-
-
-def _cpu_computes_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 natively; emulated, it is slower than fp32."""
-    capabilities: dict = getattr(torch.cpu, "get_capabilities", dict)()
-    if capabilities:
-        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # before torch 2.12
-    return bool(probe and probe())
+    capabilities = torch.cpu.get_capabilities() if accelerator in ("auto", "cpu") else {}
+    # Emulated, bfloat16 is slower than fp32.
+    native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bf16-mixed" if native else "32-true"
 
 
 def scales_gradients(trainer: lightning.Trainer) -> bool:
     """Whether the loss is scaled, as fp16 needs it, so that gradients must be unscaled before they are clipped."""
     return getattr(trainer.precision_plugin, "scaler", None) is not None
-
-
-def clips_plainly(trainer: lightning.Trainer) -> bool:
-    """Whether each process holds whole gradients, unscaled: then ``torch.nn.utils.clip_grad_norm_`` is right."""
-    sharded = type(trainer.strategy).__name__ in ("FSDPStrategy", "DeepSpeedStrategy", "ModelParallelStrategy")
-    return not sharded and not scales_gradients(trainer)

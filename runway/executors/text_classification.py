@@ -65,11 +65,8 @@ class TextClassificationExecutor(BaseExecutor):
 
     def _find_labels(self, model_config: Config) -> dict[int, str] | None:
         """The classes' names, from the closest section that has them; None leaves the model's own."""
-        sections = [
-            model_config,
-            model_config.get("from_pretrained_kwargs") or {},
-            model_config.get("from_config_kwargs") or {},
-        ]
+        names = ("from_pretrained_kwargs", "from_config_kwargs")
+        sections = [model_config, *(model_config.get(name) or {} for name in names)]
         number = next((section["num_labels"] for section in sections if section.get("num_labels")), None)
         given = [self._given_id2label, *(section.get("id2label") for section in sections)]
         named = next((names for names in given if names), None) or self._dataset_labels()
@@ -79,9 +76,8 @@ class TextClassificationExecutor(BaseExecutor):
         try:
             id2label = {int(i): str(name) for i, name in pairs}  # jsonnet's keys are text
         except ValueError as error:
-            raise ConfigError(
-                f"the keys of `id2label` must be whole numbers, but are {list(named)} instead", where="id2label"
-            ) from error
+            message = f"the keys of `id2label` must be whole numbers, but are {list(named)} instead"
+            raise ConfigError(message, where="id2label") from error
         if sorted(id2label) != list(range(len(id2label))) or (number is not None and number != len(id2label)):
             raise ConfigError(
                 f"`id2label` must name the classes 0 to {(number or len(id2label)) - 1}, but names {sorted(id2label)}",
@@ -147,34 +143,20 @@ class TextClassificationExecutor(BaseExecutor):
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Check the batch while it is still on the CPU: on a GPU a bad label ends in a device assert."""
-        self._check_batch(batch)
-        return batch
-
-    def _check_batch(self, batch: Mapping[str, Any]) -> None:
         where = self.split_at_hand()
-        if "labels" not in batch:
-            raise DataError(
-                f"the batches have no 'labels' (they have: {', '.join(map(str, batch))})",
-                where=where,
-                hint="keep the label column when the dataloaders are made (`label_column`)",
-            )
+        self.require_in_batch(batch, "labels", "keep the label column when the dataloaders are made (`label_column`)")
         labels = batch["labels"]
         if labels.is_floating_point():
             raise DataError(f"the labels must be whole numbers, but are {labels.dtype} instead", where=where)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= self.num_labels:
             bad = low if low < 0 else high
+            message = f"the label {bad} is none of the model's {self.num_labels} labels (0 to {self.num_labels - 1})"
             hint = f"give `model_config` all the classes (`num_labels: {high + 1}` or `id2label`)"
             if bad < 0:
                 hint = "negative labels mark rows without a label: filter them out, or use a split that has labels"
-            raise DataError(
-                f"the label {bad} is none of the model's {self.num_labels} labels (0 to {self.num_labels - 1})",
-                where=where,
-                hint=hint,
-            )
-        if "input_ids" in self.model_inputs and not batch.keys() & {"input_ids", "inputs_embeds"}:
-            raise DataError(
-                f"the batches have no 'input_ids' (they have: {', '.join(map(str, batch))})",
-                where=where,
-                hint="tokenise the texts before (HFDatasetTokenizeTransform), or use the node that does",
-            )
+            raise DataError(message, where=where, hint=hint)
+        if "input_ids" in self.model_inputs and "inputs_embeds" not in batch:
+            hint = "tokenise the texts before (HFDatasetTokenizeTransform), or use the node that does"
+            self.require_in_batch(batch, "input_ids", hint)
+        return batch

@@ -87,24 +87,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with trusting_own_classes():
             return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: BaseException) -> ExperimentError:
-    lines = str(error).splitlines() or [type(error).__name__]
-    if "Unsupported global" in str(error) or "weights_only" in str(error).lower():
-        cause = next((line.strip() for line in lines if "GLOBAL" in line), lines[0])
-        return ExperimentError(
-            f"the checkpoint {path.name} holds objects other than tensors and plain values: {cause}",
-            where=str(path),
-            hint="keep such objects out of save_hyperparameters() and state_dict(), or name their class to "
-            "torch.serialization.add_safe_globals in your src/",
-        )
-    return ExperimentError(
-        f"the checkpoint {path.name} cannot be read: {lines[0]}",
-        where=str(path),
-        hint="the file is damaged (a full disk, a copy that was cut short?); choose another checkpoint",
-    )
+        lines = str(error).splitlines() or [type(error).__name__]
+        message = f"the checkpoint {path.name} cannot be read: {lines[0]}"
+        hint = "the file is damaged (a full disk, a copy that was cut short?); choose another checkpoint"
+        if "Unsupported global" in str(error) or "weights_only" in str(error).lower():
+            cause = next((line.strip() for line in lines if "GLOBAL" in line), lines[0])
+            message = f"the checkpoint {path.name} holds objects other than tensors and plain values: {cause}"
+            hint = (
+                "keep such objects out of save_hyperparameters() and state_dict(), or name their class to "
+                "torch.serialization.add_safe_globals in your src/"
+            )
+        raise ExperimentError(message, where=str(path), hint=hint) from error
 
 
 def load_weights(executor: torch.nn.Module, path: Path, setting: str) -> None:

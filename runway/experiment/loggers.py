@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from runway.errors import ConfigError, did_you_mean
+from runway.errors import ConfigError, must_be_known
 from runway.executors.lightning_internals import drop_wandb_arguments
 from runway.experiment.folders import file_names
 from runway.experiment.folders.run_folder import RunFolder, read_json, write_json
@@ -48,15 +48,6 @@ class Logged:
         return self.folder / file_names.LOGS
 
 
-def build_loggers(names: Iterable[str], logged: Logged) -> list[Logger]:
-    """The loggers with these names, each once.
-
-    Raises:
-        ConfigError: there is no such logger.
-    """
-    return [LOGGERS[name](logged) for name in check_loggers(names)]
-
-
 def check_loggers(names: Iterable[str] | str | None) -> list[str]:
     """The names, each once.
 
@@ -64,9 +55,7 @@ def check_loggers(names: Iterable[str] | str | None) -> list[str]:
         ConfigError: there is no logger of one of the names.
     """
     names = [names] if isinstance(names, str) else list(names or ())
-    for name in names:
-        if name not in LOGGERS:
-            raise ConfigError(f"unknown logger {name!r}", where="meta.logger_enable", hint=did_you_mean(name, LOGGERS))
+    must_be_known(names, LOGGERS, "unknown logger", where="meta.logger_enable")
     return list(dict.fromkeys(names))
 
 
@@ -81,7 +70,7 @@ def _csv(logged: Logged) -> Logger:
 
 
 def _tensorboard(logged: Logged) -> Logger:
-    _needs("tensorboard")
+    _require("tensorboard")
     from lightning.pytorch.loggers import TensorBoardLogger
 
     purge: dict[str, Any] = {} if logged.from_step is None else {"purge_step": logged.from_step}
@@ -95,7 +84,7 @@ def _metrics_history(logged: Logged) -> Logger:
 
 
 def _wandb(logged: Logged) -> Logger:
-    _needs("wandb")
+    _require("wandb")
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
@@ -127,13 +116,10 @@ def _wandb(logged: Logged) -> Logger:
     return logger
 
 
-def _needs(package: str) -> None:
+def _require(package: str) -> None:
     if importlib.util.find_spec(package) is None:
-        raise ConfigError(
-            f"the logger {package!r} needs the package {package}",
-            where="meta.logger_enable",
-            hint=f"pip install {package}",
-        )
+        message = f"the logger {package!r} needs the package {package}"
+        raise ConfigError(message, where="meta.logger_enable", hint=f"pip install {package}")
 
 
 def wandb_mode() -> str:
@@ -144,17 +130,14 @@ def wandb_mode() -> str:
     server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
     from requests.utils import get_netrc_auth  # where wandb looks, too
 
-    has_key = os.environ.get("WANDB_API_KEY") or get_netrc_auth(server)
-    return "online" if has_key and _answers(server) else "offline"
-
-
-def _answers(server: str) -> bool:
+    if not (os.environ.get("WANDB_API_KEY") or get_netrc_auth(server)):
+        return "offline"
     address = urlsplit(server)
     try:
         with socket.create_connection((address.hostname or "", address.port or 443), timeout=3):
-            return True
+            return "online"
     except OSError:
-        return False
+        return "offline"
 
 
 def finish_loggers() -> None:

@@ -18,70 +18,63 @@ from runway.experiment.folders.run_folder import read_json, write_json
 from runway.ranks import rank
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
+_KEPT_OF_EARLIER = ("status", "started", "ended", "command", "git", "error", "resumed_from")
 _LARGEST_DIFF = 20_000_000  # characters; data that was added to a repository by mistake should not be copied here
 
 
-class Provenance:
-    """The record of one run, kept in ``provenance.json`` beside the run's results.
+@contextmanager
+def provenance(folder: Path, facts: Mapping[str, Any], project: Path) -> Iterator[dict[str, Any]]:
+    """Keep ``provenance.json`` of what the block does: its surroundings, and how it ended, an error as well.
 
     Args:
         folder: the run's ``train`` or ``test/<suffix>`` folder.
-        facts: what the experiment knows: mode, name, seed, keys of the data …
+        facts: what the experiment knows: mode, name, seed, keys of the data …; with ``resumed_from``, the checkpoint
+            that a training goes on from, the records of what it goes on are kept.
+        project: the git repository that it stands in is described.
+
+    Yields:
+        The record; what the block adds to it is written at the end.
     """
-
-    def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        self.path = folder / PROVENANCE
-        self.facts: dict[str, Any] = dict(facts)
-
-    def update(self, **facts: Any) -> None:
-        """Add facts and write the file."""
-        self.facts.update(facts)
+    path = folder / PROVENANCE
+    record = dict(facts)
+    if rank() == 0:
+        record = _begun(path, facts, project)
+        write_json(path, record)
+    try:
+        yield record
+        record["status"] = FINISHED
+    except BaseException as error:
+        stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+        record |= {"status": INTERRUPTED if stopped else FAILED, "error": f"{type(error).__name__}: {error}"}
+        raise
+    finally:
+        record["ended"] = timestamp()
         if rank() == 0:
-            write_json(self.path, self.facts)
-
-    @contextmanager
-    def recording(self, project: Path, *, resumed_from: str | None = None) -> Iterator[None]:
-        """Write what the surroundings say, then how the block ends: finished, interrupted or failed, with the error.
-
-        Args:
-            project: the git repository that it stands in is described.
-            resumed_from: the checkpoint that a training goes on from; the record of what it goes on is kept.
-        """
-        if rank() == 0:
-            self._begin(project, resumed_from)
-        try:
-            yield
-        except BaseException as error:
-            status = INTERRUPTED if isinstance(error, Interrupted | KeyboardInterrupt) else FAILED
-            self.update(status=status, ended=timestamp(), error=f"{type(error).__name__}: {error}")
-            raise
-        self.update(status=FINISHED, ended=timestamp())
-
-    def _begin(self, project: Path, resumed_from: str | None) -> None:
-        earlier = read_json(self.path, {}) if resumed_from else {}
-        git, diff = describe_git(project)
-        if diff:
-            replace_text(self.path.parent / GIT_DIFF, diff)
-        self.facts = {
-            "status": RUNNING,
-            "started": timestamp(),
-            "ended": None,
-            **self.facts,
-            "command": sys.argv,
-            "git": git,
-            "python": sys.version.split()[0],
-            "platform": platform.platform(),
-            "packages": installed_packages(),
-        }
-        if resumed_from:
-            before = [*earlier.pop("earlier_runs", []), _short(earlier)] if earlier else []
-            self.facts |= {"resumed_from": resumed_from, "earlier_runs": before}
-        self.update()
+            write_json(path, record)
 
 
-def _short(facts: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("status", "started", "ended", "command", "git", "error", "resumed_from")
-    return {key: facts[key] for key in kept if facts.get(key) is not None}
+def _begun(path: Path, facts: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """The record at the beginning, when ``path`` still holds that of the run which this one goes on."""
+    git, diff = describe_git(project)
+    if diff:
+        replace_text(path.parent / GIT_DIFF, diff)
+    record = {
+        "status": RUNNING,
+        "started": timestamp(),
+        "ended": None,
+        **facts,
+        "command": sys.argv,
+        "git": git,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": installed_packages(),
+    }
+    if facts.get("resumed_from"):
+        earlier = read_json(path, {})
+        before = earlier.get("earlier_runs", [])
+        short = {key: earlier[key] for key in _KEPT_OF_EARLIER if earlier.get(key) is not None}
+        record["earlier_runs"] = [*before, short] if earlier else []
+    return record
 
 
 def timestamp() -> str:

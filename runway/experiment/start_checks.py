@@ -33,18 +33,27 @@ def has_step(cls: type[lightning.LightningModule], name: str) -> bool:
     return getattr(cls, name) is not getattr(lightning.LightningModule, name)
 
 
-def check_step(cls: type[lightning.LightningModule], name: str, mode: str) -> None:
-    """Raise where the executor lacks the step that a mode is made of.
+def check_executor(cls: type[lightning.LightningModule], step: str, mode: str, init_kwargs: Mapping[str, Any]) -> None:
+    """Check that the executor has the step that a mode is made of, and takes its settings.
+
+    Args:
+        cls: the executor's class.
+        step: ``training_step`` or ``test_step``.
+        mode: what needs it, in words.
+        init_kwargs: ``executor.init_kwargs``, held against the annotations of the constructor.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it does not.
     """
-    if not has_step(cls, name):
+    if not has_step(cls, step):
         raise ConfigError(
-            f"the executor {cls.__name__!r} has no `{name}`, which {mode} needs",
+            f"the executor {cls.__name__!r} has no `{step}`, which {mode} needs",
             where="executor.ExecutorClass",
-            hint=f"define `{name}(self, batch, batch_idx)` in {cls.__module__}.{cls.__qualname__}",
+            hint=f"define `{step}(self, batch, batch_idx)` in {cls.__module__}.{cls.__qualname__}",
         )
+    messages = wrong_values(init_kwargs, accepted_settings(cls, "__init__"))
+    hint = f"runway show {cls.__name__}"
+    raise_collected([ConfigError(message, where="executor.init_kwargs", hint=hint) for message in messages])
 
 
 def check_training(cls: type[lightning.LightningModule], config: Mapping[str, Any]) -> None:
@@ -53,23 +62,12 @@ def check_training(cls: type[lightning.LightningModule], config: Mapping[str, An
     Raises:
         ConfigError: the training could not begin.
     """
-    check_step(cls, "training_step", "training")
-    check_settings(cls, (config.get("executor") or {}).get("init_kwargs") or {})
+    init_kwargs = (config.get("executor") or {}).get("init_kwargs") or {}
+    check_executor(cls, "training_step", "training", init_kwargs)
     if config.get("test") and not has_step(cls, "test_step"):
         warning(f"the executor {cls.__name__!r} has no `test_step`: what it trains cannot be tested (`test`)")
     if getattr(cls, "configure_optimizers", None) is BaseExecutor.configure_optimizers:
         check_optimizer_config((config.get("train") or {}).get("optimizer_config"))
-
-
-def check_settings(cls: type[lightning.LightningModule], init_kwargs: Mapping[str, Any]) -> None:
-    """Hold the values of ``executor.init_kwargs`` against the annotations of the executor's constructor.
-
-    Raises:
-        ConfigError: it does not take one of them.
-    """
-    messages = wrong_values(init_kwargs, accepted_settings(cls, "__init__"))
-    hint = f"runway show {cls.__name__}"
-    raise_collected([ConfigError(message, where="executor.init_kwargs", hint=hint) for message in messages])
 
 
 def warn_of_changes(run: RunFolder, config: Mapping[str, Any]) -> None:
@@ -81,16 +79,15 @@ def warn_of_changes(run: RunFolder, config: Mapping[str, Any]) -> None:
         return
     if not isinstance(before, Mapping):
         return
-    changes = [change for change in differences(before, as_json(config)) if not _may_change(change[0])]
-    if not changes:
-        return
-    told = [f"{format_path(path)} ({_short(old)} -> {_short(new)})" for path, old, new in changes[:SHOWN_CHANGES]]
-    more = f" and {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
-    warning(f"--resume: the config differs from that of {run.path.name}: {', '.join(told)}{more}")
-
-
-def _may_change(path: tuple) -> bool:
-    return any(path[: len(prefix)] == prefix for prefix in _MAY_CHANGE)
+    told = [
+        f"{format_path(path)} ({_short(old)} -> {_short(new)})"
+        for path, old, new in differences(before, as_json(config))
+        if not any(path[: len(prefix)] == prefix for prefix in _MAY_CHANGE)
+    ]
+    if told:
+        more = f" and {len(told) - SHOWN_CHANGES} more" if len(told) > SHOWN_CHANGES else ""
+        changes = ", ".join(told[:SHOWN_CHANGES])
+        warning(f"--resume: the config differs from that of {run.path.name}: {changes}{more}")
 
 
 def _short(value: Any) -> str:

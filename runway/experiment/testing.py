@@ -10,11 +10,11 @@ from runway.executors.lightning_internals import logged_steps
 from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.checkpoint_content import load_weights, misfits, read_checkpoint, trusting_own_classes
 from runway.experiment.evaluation import Evaluation
+from runway.experiment.experiment import Result, RunwayExperiment
 from runway.experiment.folders.file_names import METRICS, RUN_LOG, TEST_RECORDER
 from runway.experiment.folders.find_checkpoint import choose_checkpoint, weights_file
 from runway.experiment.folders.run_folder import RunFolder, write_json
-from runway.experiment.results import Result
-from runway.experiment.start_checks import check_settings, check_step
+from runway.experiment.start_checks import check_executor
 from runway.experiment.trainer import build_trainer, quiet_lightning
 from runway.log import info
 from runway.ranks import rank
@@ -22,7 +22,6 @@ from runway.ranks import rank
 if TYPE_CHECKING:
     import lightning
 
-    from runway.experiment.context import ExperimentContext
     from runway.recorder import EvalRecorder
 
 TRAINER_SETTING = "test.trainer_paras"
@@ -33,56 +32,54 @@ class Testing:
     """Tests one checkpoint of an experiment and evaluates what it predicted.
 
     Args:
-        context: gives config, data and executor.
+        experiment: gives config, data and executor.
     """
 
-    def __init__(self, context: ExperimentContext) -> None:
-        self.context = context
-        self.config = context.config.get("test") or {}
+    def __init__(self, experiment: RunwayExperiment) -> None:
+        self.experiment = experiment
+        self.config = experiment.config.get("test") or {}
         self.paras = self.config.get("trainer_paras") or {}
-        self.evaluation = Evaluation(context)
+        self.evaluation = Evaluation(experiment)
 
     def run(self) -> Result:
         """Choose version and checkpoint, load, test, evaluate, report."""
-        context = self.context
+        experiment = self.experiment
         with quiet_lightning():
             self._check()
             run, checkpoint = self._version_and_checkpoint()
-            folder = run.test(context.test_suffix)
-            pipeline, data = context.prepared_data()
+            folder = run.test(experiment.test_suffix)
+            pipeline, data = experiment.prepared_data()
             self.evaluation.check()
-            context.work_on(run, folder)
-            executor = context.build_executor("test", pipeline, folder / RUN_LOG)
+            experiment.work_on(run, folder)
+            executor = experiment.build_executor("test", pipeline, folder / RUN_LOG)
             vars(executor)["recorders_dir"] = folder
             # Relative to the version where it stands in it: the folder may move.
             inside = checkpoint.is_relative_to(run.path)
             shown = checkpoint.relative_to(run.path).as_posix() if inside else str(checkpoint)
-            with context.logging_to(folder):
+            with experiment.logging_to(folder):
                 info(f"testing {checkpoint.name} of {run.path.name}")
-                with context.recording("test", run, folder, data, checkpoint=shown):
+                with experiment.recording("test", run, folder, data, checkpoint=shown):
                     metrics = self._test(executor, run, folder, checkpoint)
         self.evaluation.show(metrics, folder)
         return Result(folder, metrics, checkpoint)
 
     def _check(self) -> None:
         """What the config says about testing, tried without writing anything."""
-        context = self.context
-        context.check_flags("test")
-        _ = context.logger_names
+        experiment = self.experiment
+        experiment.check_flags("test")
+        _ = experiment.logger_names
         build_trainer(self.paras, TRAINER_SETTING)
-        executor = context.executor_class()
-        check_step(executor, "test_step", "a test")
-        check_settings(executor, context.init_kwargs)
+        check_executor(experiment.executor_class(), "test_step", "a test", experiment.init_kwargs)
 
     def _version_and_checkpoint(self) -> tuple[RunFolder, Path]:
         """What to test; weights from elsewhere may be tested without any training of ours."""
-        context = self.context
+        experiment = self.experiment
         if self.config.get("load_model_path"):
-            path = weights_file(self.config["load_model_path"], context.project, WEIGHTS_SETTING)
-            any_version = context.global_config.get("exp_version") is not None or context.folder.versions()
-            run = context.version(lambda run: True, "results", "") if any_version else context.claim()
+            path = weights_file(self.config["load_model_path"], experiment.project, WEIGHTS_SETTING)
+            any_version = experiment.global_config.get("exp_version") is not None or experiment.folder.versions()
+            run = experiment.version(lambda run: True, "results", "") if any_version else experiment.claim()
             return run, path
-        run = context.version(RunFolder.has_checkpoints, "checkpoints", "train it first")
+        run = experiment.version(RunFolder.has_checkpoints, "checkpoints", "train it first")
         path = choose_checkpoint(run, self.config)
         read_checkpoint(path)  # a damaged one is found out before anything is done
         return run, path
@@ -90,12 +87,12 @@ class Testing:
     def _test(
         self, executor: lightning.LightningModule, run: RunFolder, folder: Path, checkpoint: Path
     ) -> dict[str, Any]:
-        context = self.context
+        experiment = self.experiment
         trainer = build_trainer(
             self.paras,
             TRAINER_SETTING,
             callbacks=progress_callbacks(self.paras, lines=False),
-            logger=context.build_loggers(context.logger_names, run, folder),
+            logger=experiment.build_loggers(experiment.logger_names, run, folder),
             root=folder,
         )
         if self.config.get("load_model_path"):
@@ -120,7 +117,7 @@ class Testing:
         for logger in trainer.loggers if computed else ():
             logger.log_metrics(computed, step)
             logger.save()
-        if context.log_prediction_tables:
+        if experiment.log_prediction_tables:
             log_table(trainer, evaluated, step)
         return metrics
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -16,26 +16,23 @@ from runway.disk import replace_text
 from runway.errors import ConfigError, ExperimentError, Interrupted
 from runway.executors.base_executor import BaseExecutor
 from runway.executors.data_statistics import data_statistics
-from runway.experiment.callbacks.checkpointing import checkpoint_callback
-from runway.experiment.callbacks.early_stopping import early_stopping_callbacks
+from runway.experiment.callbacks.monitoring import checkpoint_callback, early_stopping_callbacks
 from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.callbacks.resume import ResumePoint
 from runway.experiment.callbacks.stopping import Stopped, StopWhenAsked
 from runway.experiment.checkpoint_content import load_weights, misfits, read_checkpoint, trusting_own_classes
+from runway.experiment.experiment import Result, RunwayExperiment
 from runway.experiment.folders import file_names
 from runway.experiment.folders.find_checkpoint import best_checkpoint, last_checkpoint, weights_file
 from runway.experiment.folders.reset import Reset
 from runway.experiment.folders.run_folder import RunFolder, write_json
-from runway.experiment.results import Result
 from runway.experiment.start_checks import check_training, warn_of_changes
 from runway.experiment.trainer import build_trainer, quiet_lightning
 from runway.log import info, shown, warning
 from runway.ranks import rank
 
-if TYPE_CHECKING:
-    from runway.experiment.context import ExperimentContext
-
 TRAINER_SETTING = "train.trainer_paras"
+WEIGHTS_SETTING = "train.load_model_path"
 
 
 @dataclass(frozen=True)
@@ -48,34 +45,31 @@ class Resumed:
 
 
 class FirstStep(lightning.Callback):
-    """Calls a function once the training has made an optimiser step.
+    """Ends a reset once the training has made an optimiser step."""
 
-    Args:
-        function: what to call; it is called again after later steps.
-    """
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self.function = function
+    def __init__(self, reset: Reset) -> None:
+        self.reset = reset
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
-        """Call it, unless the first step is still being accumulated."""
+        """End it, unless the first step is still being accumulated."""
         if trainer.global_step:
-            self.function()
+            self.reset.finish()
 
 
 class Training:
     """Trains the executor of an experiment in a version of its own.
 
     Args:
-        context: gives config, data and executor.
+        experiment: gives config, data and executor.
     """
 
-    def __init__(self, context: ExperimentContext) -> None:
-        self.context = context
-        self.config = context.config.get("train") or {}
+    def __init__(self, experiment: RunwayExperiment) -> None:
+        self.experiment = experiment
+        self.config = experiment.config.get("train") or {}
         self.paras = self.config.get("trainer_paras") or {}
         self.stop = StopWhenAsked()
-        self.reset = Reset(context.folder)
+        self.reset = Reset(experiment.folder)
+        self.resumed: Resumed | None = None
         self.steps = 0
 
     def run(self) -> Result:
@@ -84,71 +78,66 @@ class Training:
         Nothing is written before everything that can fail early has succeeded, and a version that fails before
         its first step goes again.
         """
-        context = self.context
+        experiment = self.experiment
         with quiet_lightning():
             self._check()
-            if context.reset and rank() == 0:
-                self.reset.confirm(context.assume_yes)
-            resumed = self._find_resumed() if context.resume else None
-            pipeline, data = context.prepared_data()
-            executor = context.build_executor("train", pipeline)
-            self._load_pretrained(executor)
+            if experiment.reset and rank() == 0:
+                self.reset.confirm(experiment.assume_yes)
+            if experiment.resume:
+                self.resumed = self._find_resumed()
+            pipeline, data = experiment.prepared_data()
+            executor = experiment.build_executor("train", pipeline)
+            if self.config.get("load_model_path"):
+                weights = weights_file(self.config["load_model_path"], experiment.project, WEIGHTS_SETTING)
+                load_weights(executor, weights, WEIGHTS_SETTING)
 
-            run = resumed.run if resumed else self._claim()
-            with self._kept_once_it_has_begun(run, resumed):
-                context.work_on(run)
+            run = self.resumed.run if self.resumed else self._claim()
+            with self._kept_once_it_has_begun(run):
+                experiment.work_on(run)
                 vars(executor)["recorders_dir"] = run.recorders
-                resumed_from = resumed.checkpoint.name if resumed else None
-                with context.logging_to(run.train):
+                facts = {"resumed_from": self.resumed.checkpoint.name} if self.resumed else {}
+                with experiment.logging_to(run.train):
                     info(f"run: {shown(run.path)}")
-                    trainer = self._build_trainer(run, resumed)
-                    with context.recording("train", run, run.train, data, resumed_from=resumed_from) as record:
+                    trainer = self._build_trainer(run)
+                    with experiment.recording("train", run, run.train, data, **facts) as record:
                         self._summarise(executor, run)
-                        self._fit(trainer, executor, run, resumed)
-                    best = best_checkpoint(run.saved_models)
-                    record.update(best_checkpoint=best and best.relative_to(run.saved_models).as_posix())
+                        self._fit(trainer, executor, run)
+                        best = best_checkpoint(run.saved_models)
+                        record["best_checkpoint"] = best and best.relative_to(run.saved_models).as_posix()
                     info(f"best checkpoint: {shown(best)}" if best else "no checkpoint was saved")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         return Result(run.train, metrics, best)
 
     def _check(self) -> None:
         """What the config says about training, tried without writing anything."""
-        context = self.context
-        context.check_flags("train")
-        version = context.config.get("exp_version")
-        if version is not None and not context.resume:
+        experiment = self.experiment
+        experiment.check_flags("train")
+        version = experiment.config.get("exp_version")
+        if version is not None and not experiment.resume:
             warning(f"exp_version={version} is for test, eval and --resume: training makes a new version")
-        _ = context.logger_names
+        _ = experiment.logger_names
         early_stopping_callbacks(self.config, checkpoint_callback(self.config, Path(file_names.SAVED_MODELS)))
         build_trainer(self.paras, TRAINER_SETTING)
-        check_training(context.executor_class(), context.config)
+        check_training(experiment.executor_class(), experiment.config)
 
     def _claim(self) -> RunFolder:
         """A new version; with ``--reset`` those before it stand aside until it has begun."""
         self.reset.begin()
         try:
-            run = self.context.claim()
+            run = self.experiment.claim()
             self.reset.record_claimed(run)
         except BaseException:
             self.reset.undo()
             raise
         return run
 
-    def _load_pretrained(self, executor: lightning.LightningModule) -> None:
-        given = self.config.get("load_model_path")
-        if given:
-            setting = "train.load_model_path"
-            load_weights(executor, weights_file(given, self.context.project, setting), setting)
-
     def _find_resumed(self) -> Resumed:
-        run = self.context.version(RunFolder.has_checkpoints, "a checkpoint to resume from", "train without --resume")
+        what, hint = "a checkpoint to resume from", "train without --resume"
+        run = self.experiment.version(RunFolder.has_checkpoints, what, hint)
         path = last_checkpoint(run.saved_models)
         if path is None:
-            raise ExperimentError(
-                f"{run.path.name} has no checkpoint to resume from",
-                where=str(run.saved_models),
-                hint="train without --resume",
-            )
+            message = f"{run.path.name} has no checkpoint to resume from"
+            raise ExperimentError(message, where=str(run.saved_models), hint=hint)
         content = read_checkpoint(path)
         if "optimizer_states" not in content:
             raise ExperimentError(
@@ -157,24 +146,24 @@ class Training:
                 hint="start a new version from its weights with train.load_model_path, and leave save_weights_only out",
             )
         if rank() == 0:
-            warn_of_changes(run, self.context.config)
+            warn_of_changes(run, self.experiment.config)
         return Resumed(run, path, int(content["global_step"]))
 
-    def _build_trainer(self, run: RunFolder, resumed: Resumed | None) -> lightning.Trainer:
+    def _build_trainer(self, run: RunFolder) -> lightning.Trainer:
         checkpoint = checkpoint_callback(self.config, run.saved_models)
-        names = [*self.context.logger_names, "metrics_history"]  # every run keeps its history
+        names = [*self.experiment.logger_names, "metrics_history"]  # every run keeps its history
         return build_trainer(
             self.paras,
             TRAINER_SETTING,
             callbacks=[
-                FirstStep(self.reset.finish),
+                FirstStep(self.reset),
                 ResumePoint(),
                 *progress_callbacks(self.paras),
                 *early_stopping_callbacks(self.config, checkpoint),
                 checkpoint,
                 self.stop,
             ],
-            logger=self.context.build_loggers(names, run, run.train, resumed.step if resumed else None),
+            logger=self.experiment.build_loggers(names, run, run.train, self.resumed.step if self.resumed else None),
             root=run.train,
         )
 
@@ -186,9 +175,8 @@ class Training:
             write_json(run.train / file_names.DATA_STATISTICS, data_statistics(executor.dataloaders()))
             executor.save_tokenizer(run.train / file_names.TOKENIZER)
 
-    def _fit(
-        self, trainer: lightning.Trainer, executor: lightning.LightningModule, run: RunFolder, resumed: Resumed | None
-    ) -> None:
+    def _fit(self, trainer: lightning.Trainer, executor: lightning.LightningModule, run: RunFolder) -> None:
+        resumed = self.resumed
         fitting = misfits(resumed.checkpoint, "--resume") if resumed else nullcontext()
         with self._stoppable(run, saves=trainer.checkpoint_callback is not None), fitting, trusting_own_classes():
             try:
@@ -203,7 +191,7 @@ class Training:
                 info(f"early stopping after epoch {callback.stopped_epoch + 1}: {callback.monitor} no longer improves")
 
     @contextmanager
-    def _kept_once_it_has_begun(self, run: RunFolder, resumed: Resumed | None) -> Iterator[None]:
+    def _kept_once_it_has_begun(self, run: RunFolder) -> Iterator[None]:
         """Remove the version again where it fails before the first step: it holds nothing but the error.
 
         One that is stopped by the user stays, unless earlier versions wait for its place.
@@ -215,9 +203,9 @@ class Training:
             stopped = isinstance(error, Interrupted) or not isinstance(error, Exception)
             if self.steps:
                 self.reset.finish()
-            stays = self.steps or resumed or run.has_checkpoints() or (stopped and self.reset.aside is None)
+            stays = self.steps or self.resumed or run.has_checkpoints() or (stopped and self.reset.aside is None)
             if not stays and rank() == 0:
-                self.context.folder.remove([run])
+                self.experiment.folder.remove([run])
                 info(f"{run.path.name} is removed: it {'was stopped' if stopped else 'failed'} before its first step")
             raise
         finally:
@@ -232,17 +220,12 @@ class Training:
         try:
             with self.stop.listening() if saves else nullcontext():
                 yield
-        except (Stopped, SIGTERMException, KeyboardInterrupt) as error:
-            raise self._interrupted(run, saved_now=isinstance(error, Stopped)) from None
-        except SystemExit as error:
-            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
-                raise self._interrupted(run, saved_now=False) from None
-            raise
+        except (Stopped, SIGTERMException, KeyboardInterrupt, SystemExit) as error:
+            if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
+                raise  # the other is Lightning's answer to Ctrl-C
+            last = last_checkpoint(run.saved_models)
+            told = f"; its state is in {last.name}" if last and isinstance(error, Stopped) else ""
+            hint = "run the same command with --resume to go on" if last else "nothing was saved yet: start again"
+            raise Interrupted(f"training was interrupted{told}", where=str(run.train), hint=hint) from None
         except MisconfigurationException as error:
             raise ConfigError(" ".join(str(error).split()), where="train") from error
-
-    def _interrupted(self, run: RunFolder, *, saved_now: bool) -> Interrupted:
-        last = last_checkpoint(run.saved_models)
-        told = f"; its state is in {last.name}" if last and saved_now else ""
-        hint = "run the same command with --resume to go on" if last else "nothing was saved yet: start again"
-        return Interrupted(f"training was interrupted{told}", where=str(run.train), hint=hint)

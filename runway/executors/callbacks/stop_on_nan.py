@@ -16,10 +16,7 @@ class NonFiniteLossError(RunwayError):
 
     title = "Training stopped"
     exit_code = 1
-
-    def __init__(self, message: str, *, step: int = -1, where: str | None = None, hint: str | None = None) -> None:
-        super().__init__(message, where=where, hint=hint)
-        self.step = step
+    step = -1
 
 
 class StopOnNaN(lightning.Callback):
@@ -63,11 +60,12 @@ class StopOnNaN(lightning.Callback):
             return
         batches_since = (batch_idx - int(bad_batch)) // trainer.accumulate_grad_batches
         step = max(trainer.global_step - 1 - batches_since, 0)
-        raise NonFiniteLossError(
+        error = NonFiniteLossError(
             f"the training loss is {loss}",
-            step=step,
             where=f"epoch {trainer.current_epoch}, batch {int(bad_batch)}, optimiser step {step}",
             hint="lower `train.optimizer_config.optimizer_params.lr`, add warm-up, set "
             "`train.trainer_paras.gradient_clip_val=1.0`, or train with `train.trainer_paras.precision=32-true`; "
             "`train.stop_on_nan=false` goes on regardless",
         )
+        error.step = step
+        raise error

@@ -55,9 +55,7 @@ class AverageLastWeights(lightning.Callback):
         """One key whatever the settings, so that they may change when a training goes on."""
         return "AverageLastWeights"
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *args: Any) -> None:
         """Take a snapshot, where it is time for one."""
         step = trainer.global_step
         if self.every_n_steps and step != self._step and step % self.every_n_steps == 0:

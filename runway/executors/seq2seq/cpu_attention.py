@@ -56,11 +56,8 @@ def attend(
         ``[B, T, H, D]``, and None for the weights.
     """
     if not _is_ours(query, key, kwargs):
-        if position_bias is not None:  # transformers before 5 knows no such argument
-            kwargs["position_bias"] = position_bias
-        return sdpa_attention(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
-        )
+        given = {"dropout": dropout, "scaling": scaling, "is_causal": is_causal, "position_bias": position_bias}
+        return sdpa_attention(module, query, key, value, attention_mask, **given, **kwargs)
     causal = getattr(module, "is_causal", False) if is_causal is None else is_causal
     causal = bool(causal) and attention_mask is None and query.shape[2] > 1
     plain = max(query.shape[2], key.shape[2]) <= LONGEST_PLAIN
@@ -70,7 +67,9 @@ def attend(
     mask = attention_mask if position_bias is None else _added(attention_mask, position_bias)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if plain:
-        found = _formula(query * scale, key, value, mask, dropout)
+        scores = torch.matmul(query * scale, key.transpose(2, 3))  # [B, H, T, S]
+        weights = F.dropout(_added(mask, scores).softmax(-1), dropout)
+        found = torch.matmul(weights.to(value.dtype), value)
     else:
         if mask is not None and mask.is_floating_point():
             mask = mask.float()
@@ -90,20 +89,8 @@ def _is_ours(query: torch.Tensor, key: torch.Tensor, others: Mapping[str, Any]) 
     return key.shape[1] == query.shape[1] and (query.requires_grad or key.requires_grad)
 
 
-def _added(mask: torch.Tensor | None, bias: torch.Tensor) -> torch.Tensor:
-    """Mask and bias as one thing to add to the scores."""
+def _added(mask: torch.Tensor | None, scores: torch.Tensor) -> torch.Tensor:
+    """Scores, or a bias of them, with the mask."""
     if mask is None:
-        return bias
-    return bias.masked_fill(~mask, torch.finfo(bias.dtype).min) if mask.dtype == torch.bool else bias + mask
-
-
-def _formula(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, dropout: float
-) -> torch.Tensor:
-    """Attention as it is written, with a scaled query: ``[B, H, T, D]``."""
-    scores = torch.matmul(query, key.transpose(2, 3))  # [B, H, T, S]
-    if mask is not None:
-        of_booleans = mask.dtype == torch.bool
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if of_booleans else scores + mask
-    weights = F.dropout(scores.softmax(-1), dropout)
-    return torch.matmul(weights.to(value.dtype), value)
+        return scores
+    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if mask.dtype == torch.bool else scores + mask

@@ -20,7 +20,6 @@ from runway.executors.seq2seq.model import Tokenizers, make_model, max_positions
 from runway.executors.seq2seq.token_loss import (
     IGNORE_INDEX,
     PackedHead,
-    packed_logits,
     rounded,
     smoothed_cross_entropy,
     token_losses,
@@ -150,21 +149,18 @@ class Seq2SeqExecutor(BaseExecutor):
     def _check_monitor(self, monitor: str | None, mode: str | None, callback: type) -> None:
         if monitor not in SCORES:
             return
-        section = "model_checkpoint" if issubclass(callback, ModelCheckpoint) else "early_stopping"
-        where = f"train.{section}_callback_paras"
+        kind = "model_checkpoint" if issubclass(callback, ModelCheckpoint) else "early_stopping"
+        section = f"train.{kind}_callback_paras"
         if not self.generate_in_validation or not self._validation_pipeline()[0]:
             raise ConfigError(
                 f"the metric {monitor!r} is not computed in validations",
-                where=f"{where}.monitor",
+                where=f"{section}.monitor",
                 hint="set executor.init_kwargs.generate_in_validation=true, and eval.valid_eval_pipeline_config to "
                 "(import 'runway/translation_eval.libsonnet').validation()",
             )
         if mode != "max":
-            raise ConfigError(
-                f"the best {monitor!r} is the highest, but `mode` is {mode!r}",
-                where=f"{where}.mode",
-                hint="set mode: 'max'",
-            )
+            message = f"the best {monitor!r} is the highest, but `mode` is {mode!r}"
+            raise ConfigError(message, where=f"{section}.mode", hint="set mode: 'max'")
 
     def on_test_start(self) -> None:
         """Find out whether the decoding settings work, before anything is decoded."""
@@ -194,16 +190,15 @@ class Seq2SeqExecutor(BaseExecutor):
         if "positions" in batch:
             return dict(batch)
         self._check_batch(batch)
-        input_ids, labels = batch["input_ids"], batch["labels"]
+        labels = batch["labels"]
         counts = labels != IGNORE_INDEX
         shifted = labels.new_full(labels.shape, self.pad_id)
         shifted[:, 0] = self.start_id
         shifted[:, 1:] = labels[:, :-1].masked_fill(~counts[:, :-1], self.pad_id)
         positions = counts.flatten().nonzero().squeeze(1)
-        mask = batch.get("attention_mask")
         return {
             **batch,
-            "attention_mask": (input_ids != self.tokenizers.source.pad_token_id).long() if mask is None else mask,
+            "attention_mask": self._source_mask(batch),
             "decoder_input_ids": shifted,
             "positions": rounded(positions),
             "targets": labels.flatten()[positions],
@@ -212,33 +207,24 @@ class Seq2SeqExecutor(BaseExecutor):
     def _check_batch(self, batch: Mapping[str, Any]) -> None:
         where = self.split_at_hand()
         for name in ("input_ids", "labels"):
-            if name not in batch:
-                raise DataError(
-                    f"the batches have no {name!r} (they have: {', '.join(map(str, batch))})",
-                    where=where,
-                    hint="encode the pairs before (EncodePairs gives `input_ids` and `labels`)",
-                )
-        if batch["labels"].ndim != 2:
-            raise DataError(
-                f"the labels must be token ids [B, T], but have the shape {tuple(batch['labels'].shape)} instead",
-                where=where,
-            )
+            hint = "encode the pairs before (EncodePairs gives `input_ids` and `labels`)"
+            self.require_in_batch(batch, name, hint)
+        shape = tuple(batch["labels"].shape)
+        if len(shape) != 2:
+            raise DataError(f"the labels must be token ids [B, T], but have the shape {shape} instead", where=where)
         if self.positions is None:
             return
-        for side, name, nothing in (("source", "input_ids", None), ("target", "labels", IGNORE_INDEX)):
-            ids = batch[name]
-            if ids.shape[1] <= self.positions:
+        for side, mask in (("source", self._source_mask(batch)), ("target", batch["labels"] != IGNORE_INDEX)):
+            padded = mask.shape[1]
+            if padded <= self.positions:
                 continue
-            mask = batch.get("attention_mask") if nothing is None else ids != nothing
-            lengths = (mask if mask is not None else ids != self.tokenizers.source.pad_token_id).sum(1)
+            lengths = mask.sum(1)
             row = int(lengths.argmax())
             longest = int(lengths[row])
             if longest <= self.positions:
-                raise DataError(
-                    f"the batch is padded to {ids.shape[1]} tokens, but the model has {self.positions} positions",
-                    where=where,
-                    hint="pad to a smaller multiple (pad_to_multiple_of of the dataloaders)",
-                )
+                message = f"the batch is padded to {padded} tokens, but the model has {self.positions} positions"
+                hint = "pad to a smaller multiple (pad_to_multiple_of of the dataloaders)"
+                raise DataError(message, where=where, hint=hint)
             index = batch.get("index")
             raise DataError(
                 f"a {side} of {longest} tokens is longer than the model's {self.positions} positions",
@@ -247,12 +233,15 @@ class Seq2SeqExecutor(BaseExecutor):
                 "more (max_position_embeddings)",
             )
 
+    def _source_mask(self, batch: Mapping[str, Any]) -> torch.Tensor:
+        mask = batch.get("attention_mask")
+        return (batch["input_ids"] != self.tokenizers.source.pad_token_id).long() if mask is None else mask
+
     def forward(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """The logits ``[M, V]`` at the target positions that count, in the order of ``labels``; see ``rounded``."""
         batch = self._complete(batch)
-        return packed_logits(
+        return self.head.logits(
             self.model,
-            self.head,
             batch["positions"],
             input_ids=batch["input_ids"],
             attention_mask=batch["attention_mask"],
@@ -302,8 +291,7 @@ class Seq2SeqExecutor(BaseExecutor):
         """The texts of one side: as they came with the batch, else of the tokens."""
         if side in batch:
             return list(batch[side])
-        ids = batch["input_ids"] if side == "source" else batch["labels"]
-        tokenizer = self.tokenizers.source if side == "source" else self.tokenizers.target
+        ids, tokenizer = batch["input_ids" if side == "source" else "labels"], getattr(self.tokenizers, side)
         ids = ids.masked_fill(ids == IGNORE_INDEX, tokenizer.pad_token_id)
         return tokenizer.batch_decode(ids.tolist(), skip_special_tokens=True)
 
@@ -319,25 +307,19 @@ class Seq2SeqExecutor(BaseExecutor):
 
     def on_test_end(self) -> None:
         """Export the tested model, where the test has a folder of its own."""
-        if self.export and self.mode == "test" and self.recorders_dir is not None and self.trainer.is_global_zero:
-            self._export(self.recorders_dir / EXPORT_FOLDER)
-
-    def _export(self, folder: Path) -> None:
-        prefix = (self._node_settings("EncodePairs") or {}).get("source_prefix") or ""
-        cleaning = self._node_settings("CleanPairs")
+        if not self.export or self.mode != "test" or self.recorders_dir is None or not self.trainer.is_global_zero:
+            return
+        folder = self.recorders_dir / EXPORT_FOLDER
+        nodes = (self.data_pipeline_config.get("transforms") or {}).values()
+        first = {node.get("transform_name"): dict(node.get("setup_kwargs") or {}) for node in reversed(list(nodes))}
+        prefix = first.get("EncodePairs", {}).get("source_prefix") or ""
+        cleaning = first.get("CleanPairs")
         try:
             export_translator(folder, self.model, self.tokenizers, self.generation, prefix, cleaning)
         except (OSError, RuntimeError, ValueError) as error:  # what was tested must not be lost for it
             warning(f"the model could not be exported to {folder}: {error}")
         else:
             info(f"exported: {folder}")
-
-    def _node_settings(self, transform: str) -> dict[str, Any] | None:
-        """The ``setup_kwargs`` of the first node of a transform: what a text goes through before the model."""
-        nodes = (self.data_pipeline_config.get("transforms") or {}).values()
-        return next(
-            (dict(node.get("setup_kwargs") or {}) for node in nodes if node.get("transform_name") == transform), None
-        )
 
     def configure_callbacks(self) -> list[lightning.Callback]:
         """Those of every training, and the averaging of weights where it is asked for."""

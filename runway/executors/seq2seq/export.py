@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import GenerationConfig
-from transformers.utils import logging as hf_logging
 
 from runway.config.signatures import accepted_settings
+from runway.executors.pretrained import without_progress_bars
 from runway.library_internals import adapter_layers
 from runway.transforms.base import HFDatasetTransform
 from runway.transforms.translation.clean_and_filter import SIDES
@@ -54,25 +54,18 @@ def export_translator(
     """
     folder.mkdir(parents=True, exist_ok=True)
     plain = _without_adapters(model)
-    own, shown = plain.generation_config, hf_logging.is_progress_bar_enabled()
-    plain.generation_config = _saved_generation(generation)
-    hf_logging.disable_progress_bar()
+    own, plain.generation_config = plain.generation_config, _saved_generation(generation)
     try:
-        plain.save_pretrained(folder)
+        with without_progress_bars():
+            plain.save_pretrained(folder)
     finally:
         plain.generation_config = own
-        if shown:
-            hf_logging.enable_progress_bar()
     if tokenizers.joint:
         tokenizers.source.save_pretrained(folder)
     else:
         for side in SIDES:
             getattr(tokenizers, side).save_pretrained(folder / f"{side}_tokenizer")
-    settings = {
-        "joint": tokenizers.joint,
-        "generate_params": generation.params,
-        "source_prefix": source_prefix,
-    }
+    settings = {"joint": tokenizers.joint, "generate_params": generation.params, "source_prefix": source_prefix}
     if cleaning is not None:
         settings["cleaning"] = of_the_texts(cleaning)
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -19,8 +19,15 @@ OWN_DEFAULTS = {"max_len_a": 1.5, "max_len_b": 20}
 
 _SETS_LENGTH = ("max_length", "max_new_tokens")
 # What GenerationConfig has, but what belongs to the model, to the call, or gives something other than token ids.
-_NOT_FROM_CONFIG = {"return_dict_in_generate", "output_scores", "output_logits", "output_attentions"}
-_NOT_FROM_CONFIG |= {"output_hidden_states", "transformers_version", "num_return_sequences", "compile_config"}
+_ONE_HYPOTHESIS = "decoding gives one hypothesis for each sentence"
+_NOT_FROM_CONFIG = {
+    **dict.fromkeys(
+        ("return_dict_in_generate", "output_scores", "output_logits", "output_attentions"), _ONE_HYPOTHESIS
+    ),
+    **dict.fromkeys(("output_hidden_states", "transformers_version", "num_return_sequences"), _ONE_HYPOTHESIS),
+    "compile_config": _ONE_HYPOTHESIS,
+    "forced_eos_token_id": "each hypothesis ends at the limit of its own sentence, which max_len_a and max_len_b set",
+}
 
 
 class Generation:
@@ -61,17 +68,12 @@ class Generation:
             length = self.params[fixed]
             must_be_whole(fixed, length, least=1, where=where)
             if positions is not None and length > positions:
-                raise ConfigError(
-                    f"hypotheses of {length} tokens do not fit: the model has {positions} positions",
-                    where=where,
-                    hint="a smaller max_new_tokens, or a model with more (max_position_embeddings)",
-                )
+                message = f"hypotheses of {length} tokens do not fit: the model has {positions} positions"
+                hint = "a smaller max_new_tokens, or a model with more (max_position_embeddings)"
+                raise ConfigError(message, where=where, hint=hint)
             if own:
-                raise ConfigError(
-                    f"`{next(iter(own))}` and a fixed length are two limits for the same thing",
-                    where=where,
-                    hint="give max_len_a and max_len_b, or max_new_tokens",
-                )
+                message = f"`{next(iter(own))}` and a fixed length are two limits for the same thing"
+                raise ConfigError(message, where=where, hint="give max_len_a and max_len_b, or max_new_tokens")
         self.limits: dict[str, float] | None = {**OWN_DEFAULTS, **own} if own or fixed is None else None
         given = {key: value for key, value in self.params.items() if key not in OWN_DEFAULTS}
         self.config = _build(given, base, where, drop_length=self.limits is not None)
@@ -97,7 +99,10 @@ class Generation:
         """
         config, processors = self.config, LogitsProcessorList()
         if self.limits is not None:
-            limits = self._limits(attention_mask)
+            lengths = attention_mask.sum(1)  # [B]
+            limits = (lengths * self.limits["max_len_a"] + self.limits["max_len_b"]).long().clamp_min(1)
+            if self.positions is not None:
+                limits = limits.clamp_max(self.positions - 1)
             longest = int(limits.max())
             if self.config.early_stopping == "never" and self.positions:
                 longest = self.positions - 1  # its bound uses the length limit: the same for every batch
@@ -135,12 +140,6 @@ class Generation:
                 model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
         finally:
             model.train(training)
-
-    def _limits(self, attention_mask: torch.Tensor) -> torch.Tensor:
-        assert self.limits is not None
-        lengths = attention_mask.sum(1)  # [B]
-        limits = (lengths * self.limits["max_len_a"] + self.limits["max_len_b"]).long().clamp_min(1)
-        return limits if self.positions is None else limits.clamp_max(self.positions - 1)
 
     def _ends(self) -> list[int]:
         ends = self.config.eos_token_id
@@ -190,20 +189,11 @@ class EndAtLimit(LogitsProcessor):
 
 
 def _check_names(params: Mapping[str, Any], where: str) -> None:
-    known = {key for key in GenerationConfig().to_dict() if not key.startswith("_")} - _NOT_FROM_CONFIG
+    known = {key for key in GenerationConfig().to_dict() if not key.startswith("_")}
     known |= set(OWN_DEFAULTS) | set(_SETS_LENGTH) | {"num_beams", "do_sample", "length_penalty", "early_stopping"}
-    for name in params:
-        if name == "forced_eos_token_id":
-            raise ConfigError(
-                f"`{name}` is not for the config: each hypothesis ends at the limit of its own sentence",
-                where=where,
-                hint="max_len_a and max_len_b set that",
-            )
-        if name in _NOT_FROM_CONFIG:
-            raise ConfigError(
-                f"`{name}` is not for the config: decoding gives one hypothesis for each sentence", where=where
-            )
-    must_be_known(params, known, "decoding has no setting", where=where)
+    for name in params.keys() & _NOT_FROM_CONFIG.keys():
+        raise ConfigError(f"`{name}` is not for the config: {_NOT_FROM_CONFIG[name]}", where=where)
+    must_be_known(params, known - _NOT_FROM_CONFIG.keys(), "decoding has no setting", where=where)
 
 
 def _build(given: dict[str, Any], base: GenerationConfig | None, where: str, *, drop_length: bool) -> GenerationConfig:

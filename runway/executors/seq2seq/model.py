@@ -38,26 +38,23 @@ class Tokenizers(NamedTuple):
         Raises:
             ConfigError: it is neither, or a tokenizer lacks what a sequence must end or be padded with.
         """
-        pair = cls(value["source"], value["target"]) if _is_pair(value) else cls(value, value)
+        is_pair = isinstance(value, Mapping) and {"source", "target"} <= value.keys()
+        pair = (
+            cls(value["source"], value["target"])
+            if is_pair and not hasattr(value, "batch_decode")
+            else cls(value, value)
+        )
         for side, tokenizer in zip(("source", "target"), pair, strict=True):
             if not hasattr(tokenizer, "batch_decode"):
-                raise ConfigError(
-                    f"the {side} tokenizer must be a tokenizer of transformers, but is a {type(tokenizer).__name__}",
-                    where=where,
-                    hint="name the node that gives one (TrainTokenizer), or {source: …, target: …} of two",
-                )
+                kind = type(tokenizer).__name__
+                message = f"the {side} tokenizer must be a tokenizer of transformers, but is a {kind}"
+                hint = "name the node that gives one (TrainTokenizer), or {source: …, target: …} of two"
+                raise ConfigError(message, where=where, hint=hint)
             for token in ("pad_token", "eos_token"):
                 if getattr(tokenizer, f"{token}_id", None) is None:
-                    raise ConfigError(
-                        f"the {side} tokenizer has no {token}",
-                        where=where,
-                        hint="sequences are padded and end with one; give it in the tokenizer's `init_kwargs`",
-                    )
+                    hint = "sequences are padded and end with one; give it in the tokenizer's `init_kwargs`"
+                    raise ConfigError(f"the {side} tokenizer has no {token}", where=where, hint=hint)
         return pair
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, Mapping) and {"source", "target"} <= value.keys() and not hasattr(value, "batch_decode")
 
 
 def make_model(model_config: Config, tokenizers: Tokenizers) -> Any:
@@ -122,23 +119,18 @@ def _from_scratch(model_config: Config, tokenizers: Tokenizers) -> Any:
         _check_settings(model_type, given)
         config.update({**sizes, **special, **given})  # over what the checkpoint says, old keys of transformers included
     elif not model_type:
-        raise ConfigError(
-            "`model_type` must name an encoder-decoder, such as 'marian' or 'bart'",
-            where=SCRATCH_SECTION,
-            hint="or name a model to take the architecture of: from_pretrained_kwargs and train_from_scratch",
-        )
+        hint = "or name a model to take the architecture of: from_pretrained_kwargs and train_from_scratch"
+        message = "`model_type` must name an encoder-decoder, such as 'marian' or 'bart'"
+        raise ConfigError(message, where=SCRATCH_SECTION, hint=hint)
     else:
         _check_settings(model_type, given)
-        with told_as_config_error(
-            f"a {model_type!r} model has no such settings", TypeError, ValueError, where=SCRATCH_SECTION
-        ):
+        what = f"a {model_type!r} model has no such settings"
+        with told_as_config_error(what, TypeError, ValueError, where=SCRATCH_SECTION):
             config = AutoConfig.for_model(model_type, **{**sizes, **special, **given})
     if not tokenizers.joint and not hasattr(AutoConfig.for_model(model_type), "decoder_vocab_size"):
-        raise ConfigError(
-            f"a {model_type!r} model has one vocabulary for both sides, but there are two tokenizers",
-            where=SCRATCH_SECTION,
-            hint="train one tokenizer for both (`joint: true`), or take model_type 'marian'",
-        )
+        message = f"a {model_type!r} model has one vocabulary for both sides, but there are two tokenizers"
+        hint = "train one tokenizer for both (`joint: true`), or take model_type 'marian'"
+        raise ConfigError(message, where=SCRATCH_SECTION, hint=hint)
     _check_sizes(config, tokenizers)
     kwargs = {"attn_implementation": attention} if attention else {}
     kinds = (TypeError, ValueError, AssertionError)
@@ -179,36 +171,26 @@ def _check_sizes(config: Any, tokenizers: Tokenizers) -> None:
     for key in ("encoder_attention_heads", "decoder_attention_heads"):
         heads = getattr(config, key, None)
         if isinstance(width, int) and isinstance(heads, int) and heads and config.model_type != "t5" and width % heads:
-            raise ConfigError(
-                f"`d_model` must be a multiple of `{key}`, but is {width} with {heads} heads instead",
-                where=SCRATCH_SECTION,
-            )
+            message = f"`d_model` must be a multiple of `{key}`, but is {width} with {heads} heads instead"
+            raise ConfigError(message, where=SCRATCH_SECTION)
 
 
 def _check_pretrained(model: Any, tokenizers: Tokenizers) -> None:
     """Raise where tokenizer and weights cannot belong together: the ids of the one mean nothing to the other."""
     where = f"{SECTION}.from_pretrained_kwargs"
-    hint = (
-        "use the tokenizer that belongs to the model (`tokenizer_config: { version_name: … }`), or train from scratch"
-    )
+    own = "use the tokenizer that belongs to the model (`tokenizer_config: { version_name: … }`), or train from scratch"
     size = getattr(model.get_input_embeddings(), "num_embeddings", None)
     for side, tokenizer in zip(("source", "target"), tokenizers, strict=True):
+        sizes = f"the {side} tokenizer has {len(tokenizer)} tokens, but the model has {size}"
         if size is not None and len(tokenizer) > size:
-            raise ConfigError(
-                f"the {side} tokenizer has {len(tokenizer)} tokens, but the model has {size}", where=where, hint=hint
-            )
+            raise ConfigError(sizes, where=where, hint=own)
         for name in ("pad_token_id", "eos_token_id"):
             ours, theirs = getattr(tokenizer, name), getattr(model.config, name, None)
             if theirs is not None and ours not in (theirs if isinstance(theirs, list | tuple) else [theirs]):
-                raise ConfigError(
-                    f"the {side} tokenizer's {name} is {ours}, but the model was trained with {theirs}",
-                    where=where,
-                    hint=hint,
-                )
+                message = f"the {side} tokenizer's {name} is {ours}, but the model was trained with {theirs}"
+                raise ConfigError(message, where=where, hint=own)
         if size is not None and len(tokenizer) < size // 2:
-            warning(
-                f"the {side} tokenizer has {len(tokenizer)} tokens, but the model has {size}: does it belong to it?"
-            )
+            warning(f"{sizes}: does it belong to it?")
 
 
 def _settle_start(model: Any) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,21 +36,14 @@ class PackedHead:
             return None
         return (hidden.flatten(0, 1).index_select(0, self.positions), *arguments[1:])  # [N, D]
 
-    @contextmanager
-    def at(self, positions: torch.Tensor) -> Iterator[None]:
-        """Within it, the logits are ``[N, V]``: those at these positions of the flattened ``[B * T]``."""
+    def logits(self, model: nn.Module, positions: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        """The model's logits ``[N, V]`` at ``positions`` of the flattened ``[B * T]``."""
         self.positions = positions
         try:
-            yield
+            logits = model(**inputs).logits
         finally:
             self.positions = None
-
-
-def packed_logits(model: nn.Module, head: PackedHead, positions: torch.Tensor, **inputs: Any) -> torch.Tensor:
-    """The model's logits ``[N, V]`` at ``positions`` of the flattened ``[B * T]``."""
-    with head.at(positions):
-        logits = model(**inputs).logits
-    return logits if logits.ndim == 2 else logits.flatten(0, 1).index_select(0, positions)
+        return logits if logits.ndim == 2 else logits.flatten(0, 1).index_select(0, positions)
 
 
 def rounded(positions: torch.Tensor, multiple: int = 64) -> torch.Tensor:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from runway.config.signatures import accepted_settings
-from runway.errors import ConfigError, DataError, ExperimentError, did_you_mean
+from runway.errors import DataError, ExperimentError, must_be, must_be_known, must_be_whole
 from runway.executors.seq2seq.export import SETTINGS_FILE, of_the_texts
 from runway.executors.seq2seq.generation import Generation
 from runway.executors.seq2seq.model import Tokenizers, max_positions
@@ -52,7 +53,14 @@ class Translator:
         self.source_prefix = source_prefix
         self.positions = max_positions(model)
         self.generation = Generation(generate_params, model.generation_config, positions=self.positions)
-        self._cleaner = None if cleaning is None else _cleaner(cleaning)
+        self._cleaner: CleanPairs | None = None
+        if cleaning is not None:
+            settings = of_the_texts(cleaning)
+            known = accepted_settings(CleanPairs).names
+            must_be_known(settings, known, "CleanPairs has no setting", where="cleaning")
+            self._cleaner = CleanPairs(name="cleaning")
+            self._cleaner.setup(**settings)
+            self._cleaner.changed = {}
 
     @classmethod
     def load(cls, folder: str | Path, generate_params: Mapping[str, Any] | None = None) -> Translator:
@@ -78,9 +86,8 @@ class Translator:
             target = source if settings["joint"] else AutoTokenizer.from_pretrained(places[1], local_files_only=True)
         except Exception as error:  # transformers, tokenizers and safetensors have no class in common for it
             reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
-            raise ExperimentError(
-                f"there is no exported model that can be loaded: {reason}", where=str(folder), hint=hint
-            ) from error
+            message = f"there is no exported model that can be loaded: {reason}"
+            raise ExperimentError(message, where=str(folder), hint=hint) from error
         wrong = _wrong_weights(loaded)
         if wrong:
             raise ExperimentError(f"the exported model is damaged: {wrong}", where=str(folder), hint=hint)
@@ -108,13 +115,9 @@ class Translator:
         Raises:
             DataError: a text is longer than the model's positions.
         """
-        if batch_size < 1:
-            raise ConfigError(f"`batch_size` must be at least 1, but is {batch_size} instead", where="batch_size")
-        if on_too_long not in POLICIES:
-            raise ConfigError(
-                f"`on_too_long` must be one of {', '.join(POLICIES)}, but is {on_too_long!r} instead",
-                where="on_too_long",
-            )
+        must_be_whole("batch_size", batch_size, least=1, where="batch_size")
+        policies = f"one of {', '.join(POLICIES)}"
+        must_be(on_too_long in POLICIES, "on_too_long", policies, on_too_long, where="on_too_long")
         texts = self._clean(list(texts))
         places = [f"text {number}" for number in range(1, len(texts) + 1)] if places is None else list(places)
         rows = [row for row, text in enumerate(texts) if text.strip()]
@@ -140,20 +143,16 @@ class Translator:
             return ids
         message = f"a text of {len(ids)} tokens is longer than the model's {self.positions} positions"
         if on_too_long == "error":
-            raise DataError(
-                message,
-                where=place,
-                hint="give one sentence a line, or cut it: `on_too_long='truncate'` (`--on_too_long truncate`)",
-            )
+            hint = "give one sentence a line, or cut it: `on_too_long='truncate'` (`--on_too_long truncate`)"
+            raise DataError(message, where=place, hint=hint)
         warning(f"{place}: {message}; it is cut")
         return truncated_tokens(ids, self.positions, self.tokenizers.source.eos_token_id)
 
     def _batch(self, encoded: list[list[int]]) -> list[str]:
-        width = max(map(len, encoded))
         pad = self.tokenizers.source.pad_token_id
-        input_ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids in encoded], device=self.model.device)
-        lengths = torch.tensor([len(ids) for ids in encoded], device=self.model.device)
-        mask = (torch.arange(width, device=self.model.device) < lengths[:, None]).long()  # [B, S]
+        rows = [torch.tensor(ids, dtype=torch.long, device=self.model.device) for ids in encoded]
+        input_ids = pad_sequence(rows, batch_first=True, padding_value=pad)  # [B, S]
+        mask = pad_sequence([torch.ones_like(ids) for ids in rows], batch_first=True)
         tokens = self.generation(self.model, input_ids, mask)
         return self.tokenizers.target.batch_decode(tokens.tolist(), skip_special_tokens=True)
 
@@ -167,10 +166,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise ValueError(f"{SETTINGS_FILE} must hold an object")
-    expected = {"joint": bool, "generate_params": dict, "source_prefix": str, "cleaning": dict}
-    defaults = {"source_prefix": "", "cleaning": {}}
-    for name, kind in expected.items():
-        if not isinstance({**defaults, **settings}.get(name), kind):
+    optional = {"source_prefix": str, "cleaning": dict}
+    for name, kind in {"joint": bool, "generate_params": dict, **optional}.items():
+        if not isinstance(settings.get(name, kind() if name in optional else None), kind):
             raise ValueError(f"{SETTINGS_FILE} has no {name!r} that can be used")
     return settings
 
@@ -185,19 +183,3 @@ def _wrong_weights(loaded: Mapping[str, Any]) -> str:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             found.append(f"{text} {', '.join(names[:3])}{more}")
     return "; ".join(found)
-
-
-def _cleaner(cleaning: Mapping[str, Any]) -> CleanPairs:
-    """The transform with these settings, ready for texts.
-
-    Raises:
-        ConfigError: a setting that does not exist, or a value that it does not take.
-    """
-    settings, known = of_the_texts(cleaning), accepted_settings(CleanPairs).names
-    for name in settings:
-        if name not in known:
-            raise ConfigError(f"CleanPairs has no setting {name!r}", where="cleaning", hint=did_you_mean(name, known))
-    cleaner = CleanPairs(name="cleaning")
-    cleaner.setup(**settings)
-    cleaner.changed = {}
-    return cleaner

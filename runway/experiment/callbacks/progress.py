@@ -82,13 +82,7 @@ class ProgressLines(lightning.Callback):
         self._steps_since = 0
         if trainer.sanity_checking or rank() != 0:
             return
-        values = {
-            name: float(value) for name, value in trainer.logged_metrics.items() if _is_of_validation(name, trainer)
-        }
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
+        of_validation = sorted(trainer.logged_metrics.keys() & logged_in_validation(trainer))
+        shown = ", ".join(f"{name} {float(trainer.logged_metrics[name]):.4g}" for name in of_validation)
         if shown:
             info(f"validation at step {trainer.global_step}: {shown}")
-
-
-def _is_of_validation(name: str, trainer: lightning.Trainer) -> bool:
-    return name in logged_in_validation(trainer)

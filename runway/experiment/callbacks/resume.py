@@ -134,14 +134,11 @@ class ReplayLoader(CombinedLoader):
             self._draw(pending["now"])
             return
         self._draw(pending["epoch_began"])
-        self._skip(pending["batches"])
-        set_random_state(pending["now"])
-
-    def _skip(self, count: int) -> None:
-        info(f"resuming inside the epoch, after batch {count}")
-        if not skip_by_index(self, count):
-            for _ in range(count):
+        info(f"resuming inside the epoch, after batch {pending['batches']}")
+        if not skip_by_index(self, pending["batches"]):
+            for _ in range(pending["batches"]):
                 super().__next__()
+        set_random_state(pending["now"])
 
     def _set_epoch(self, epoch: int) -> None:
         """Tell samplers the epoch before they are asked: after a resume it is not 0."""

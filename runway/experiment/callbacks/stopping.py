@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.callbacks import Checkpoint
 
 from runway.executors.lightning_internals import accumulates, log_step_now, validates_next
-from runway.experiment.callbacks.checkpointing import RunCheckpoint
+from runway.experiment.callbacks.monitoring import RunCheckpoint
 from runway.log import warning
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ class StopWhenAsked(Checkpoint):
             warning(f"{signal.Signals(number).name}: finishing the step, then saving last.ckpt{again}")
         self.asked = True
 
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Stop here, unless the epoch ends or a validation comes first."""
         loop = trainer.fit_loop.epoch_loop
         if not self._asked_on_a_rank(trainer) or loop.batch_progress.is_last_batch or validates_next(trainer):

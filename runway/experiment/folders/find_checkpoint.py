@@ -43,16 +43,12 @@ def choose_checkpoint(run: RunFolder, test_config: Mapping[str, Any]) -> Path:
     Raises:
         ExperimentError: it is not there, with the checkpoints that are.
     """
-    name = str(
-        test_config.get("checkpoint_name") or ("last" if test_config.get("load_best_model") is False else "best")
-    )
+    default = "last" if test_config.get("load_best_model") is False else "best"
+    name = str(test_config.get("checkpoint_name") or default)
     known = list_checkpoints(run.saved_models)
     if not known:
-        raise ExperimentError(
-            f"{run.path.name} has no checkpoints",
-            where=str(run.saved_models),
-            hint="train it, or choose another version with exp_version=K",
-        )
+        hint = "train it, or choose another version with exp_version=K"
+        raise ExperimentError(f"{run.path.name} has no checkpoints", where=str(run.saved_models), hint=hint)
     if name in ("best", "last"):
         found = last_checkpoint(run.saved_models) if name == "last" else best_checkpoint(run.saved_models)
         assert found is not None  # there are checkpoints
@@ -63,9 +59,8 @@ def choose_checkpoint(run: RunFolder, test_config: Mapping[str, Any]) -> Path:
     hint = did_you_mean(wanted, known)
     if not hint.startswith("known"):
         hint += f" (there are: {', '.join(known[-8:])})"
-    raise ExperimentError(
-        f"{run.path.name} has no checkpoint {name!r}", where=f"{run.saved_models} (test.checkpoint_name)", hint=hint
-    )
+    where = f"{run.saved_models} (test.checkpoint_name)"
+    raise ExperimentError(f"{run.path.name} has no checkpoint {name!r}", where=where, hint=hint)
 
 
 def weights_file(path: str | Path, project: Path, setting: str) -> Path:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from runway.disk import replace_text
-from runway.errors import ConfigError, ExperimentError
+from runway.errors import ExperimentError, must_be, must_be_whole
 from runway.experiment.folders import file_names
 
 VERSION = r"_V(\d+)(?:_tag:(.*))?"
 """What follows the experiment's name in the name of a version's folder: the number, and the tags."""
-_FORBIDDEN = re.compile(r'[/\\\x00-\x1f\x7f<>"|?*]')
+_ONE_FOLDER = re.compile(r'(?![.\s])[^/\\\x00-\x1f\x7f<>"|?*]+(?<!\s)')
 
 
 def folder_name(value: Any, where: str) -> str:
@@ -32,13 +32,9 @@ def folder_name(value: Any, where: str) -> str:
     Raises:
         ConfigError: it is empty, no text, or would lead out of the folder that it is meant for.
     """
-    hint = "a name is one folder: letters, digits, '-', '_', '.', '+', '='"
-    if not isinstance(value, str):
-        raise ConfigError(f"`{where}` must be text, but is {value!r} instead", where=where, hint=hint)
-    if not value.strip():
-        raise ConfigError(f"`{where}` must be a name, but is empty instead", where=where, hint=hint)
-    if value.startswith(".") or value != value.strip() or _FORBIDDEN.search(value) or len(value.encode()) > 200:
-        raise ConfigError(f"`{where}` must be the name of one folder, but is {value!r} instead", where=where, hint=hint)
+    fits = isinstance(value, str) and _ONE_FOLDER.fullmatch(value) is not None and len(value.encode()) <= 200
+    hint = "letters, digits, '-', '_', '.', '+', '='"
+    must_be(fits, where, "the name of one folder", value, where=where, hint=hint)
     return value
 
 
@@ -106,15 +102,11 @@ class ExperimentFolder:
             ConfigError: it is no whole number.
             ExperimentError: there is no such version, with those that are there.
         """
-        if isinstance(version, bool) or not isinstance(version, int) or version < 0:
-            raise ConfigError(f"`exp_version` must be a whole number, but is {version!r} instead", where="exp_version")
-        versions = self.versions()
-        for run in versions:
+        must_be_whole("exp_version", version, least=0, where="exp_version")
+        for run in self.versions():
             if run.version == version:
                 return run
-        raise ExperimentError(
-            f"the experiment {self.name!r} has no version {version}", where=str(self.root), hint=self._known(versions)
-        )
+        raise self._missing(str(version))
 
     def latest(self, accept: Callable[[RunFolder], bool], what: str, hint: str) -> RunFolder:
         """The newest version that ``accept`` takes.
@@ -127,15 +119,10 @@ class ExperimentFolder:
         Raises:
             ExperimentError: there is none.
         """
-        versions = self.versions()
-        for run in reversed(versions):
+        for run in reversed(self.versions()):
             if accept(run):
                 return run
-        raise ExperimentError(
-            f"the experiment {self.name!r} has no version with {what}",
-            where=str(self.root),
-            hint=f"{hint}; {self._known(versions)}",
-        )
+        raise self._missing(f"with {what}", f"{hint}; ")
 
     def claim(self, tags: Iterable[str] = ()) -> RunFolder:
         """Make the next version's folder; no other process gets the same one."""
@@ -164,10 +151,10 @@ class ExperimentFolder:
             else:
                 shutil.rmtree(run.path)
 
-    def _known(self, versions: list[RunFolder]) -> str:
-        if not versions:
-            return "it has no versions yet"
-        return "there are: " + ", ".join(run.path.name for run in versions[-8:])
+    def _missing(self, what: str, hint: str = "") -> ExperimentError:
+        names = ", ".join(run.path.name for run in self.versions()[-8:])
+        hint += f"there are: {names}" if names else "it has no versions yet"
+        return ExperimentError(f"the experiment {self.name!r} has no version {what}", where=str(self.root), hint=hint)
 
 
 def write_json(path: Path, value: Any) -> None:

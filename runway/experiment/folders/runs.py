@@ -64,9 +64,8 @@ def last_run_path(experiments: str | Path | None = None) -> Path:
     root = Path(experiments if experiments is not None else "experiments").expanduser()
     runs = find_runs(root)
     if not runs:
-        raise ExperimentError(
-            "there is no run", where=str(root.resolve()), hint="name the folder that meta.EXPERIMENT_FOLDER names"
-        )
+        hint = "name the folder that meta.EXPERIMENT_FOLDER names"
+        raise ExperimentError("there is no run", where=str(root.resolve()), hint=hint)
     return runs[0].path.resolve()
 
 
@@ -107,11 +106,8 @@ def run_named(
     if versions:
         raise ExperimentError(f"the experiment {name!r} has no version with {what}", where=str(folders[0]), hint=hint)
     known = [run.path.name for run in runs]
-    raise ExperimentError(
-        f"there is no run {name!r}",
-        where=str(root.resolve()),
-        hint=did_you_mean(name, known) if known else "give the path of a run's folder, <name>_V<k>",
-    )
+    hint = did_you_mean(name, known) if known else "give the path of a run's folder, <name>_V<k>"
+    raise ExperimentError(f"there is no run {name!r}", where=str(root.resolve()), hint=hint)
 
 
 def _version(path: Path) -> int:

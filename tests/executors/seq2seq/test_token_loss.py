@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
 from runway.executors.seq2seq.cpu_attention import LONGEST_PLAIN, NAME, attend, use_fast_attention
-from runway.executors.seq2seq.token_loss import PackedHead, packed_logits, rounded, smoothed_cross_entropy
+from runway.executors.seq2seq.token_loss import PackedHead, rounded, smoothed_cross_entropy
 from tests.executors.tiny_translation import MARIAN, T5
 
 
@@ -64,7 +64,7 @@ def test_a_head_that_is_no_linear_layer_is_left_alone():
             return SimpleNamespace(logits=self.embedding(input_ids) @ self.embedding.weight.T)
 
     model, ids = Tied(), torch.tensor([[1, 2], [3, 4]])
-    found = packed_logits(model, PackedHead(model), torch.tensor([0, 3]), input_ids=ids)
+    found = PackedHead(model).logits(model, torch.tensor([0, 3]), input_ids=ids)
     assert torch.equal(found, model(ids).logits.flatten(0, 1)[[0, 3]])
 
 

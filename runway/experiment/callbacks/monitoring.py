@@ -1,4 +1,4 @@
-"""When a checkpoint is saved, and which is the best."""
+"""What a training monitors: when a checkpoint is saved and which is the best, and when no more is to be gained."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from runway.errors import ConfigError
-from runway.experiment.callbacks.monitor import check_validation, unknown_metric, validation_was_due
+from runway.errors import ConfigError, did_you_mean
+from runway.executors.lightning_internals import has_validated, validation_batches
 from runway.experiment.folders.file_names import CHECKPOINT_INDEX, LAST_CHECKPOINT
 from runway.experiment.folders.run_folder import write_json
 from runway.experiment.trainer import refusals
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import lightning
 
 SETTING = "train.model_checkpoint_callback_paras"
+STOPPING_SETTING = "train.early_stopping_callback_paras"
 _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
@@ -100,12 +101,7 @@ class RunCheckpoint(ModelCheckpoint):
         super()._save_last_checkpoint(trainer, monitor_candidates)
 
     def _check_monitor(self, trainer: lightning.Trainer) -> None:
-        if (
-            not self.monitor
-            or not self.save_top_k
-            or self.monitor in trainer.callback_metrics
-            or not validation_was_due(trainer)
-        ):
+        if not self.monitor or not self.save_top_k or not unlogged(trainer, self.monitor):
             return
         if not self.monitor_is_default:
             self.save_last_now(trainer, whatever_the_config=True)  # what was trained must not be lost
@@ -161,31 +157,103 @@ def checkpoint_callback(train_config: Mapping[str, Any], saved_models: Path) -> 
     """
     given = dict(train_config.get("model_checkpoint_callback_paras") or {})
     if "dirpath" in given:
-        raise ConfigError(
-            "`dirpath` is not for the config: checkpoints stand in the run's own folder",
-            where=f"{SETTING}.dirpath",
-            hint="set meta.EXPERIMENT_FOLDER",
-        )
+        message = "`dirpath` is not for the config: checkpoints stand in the run's own folder"
+        raise ConfigError(message, where=f"{SETTING}.dirpath", hint="set meta.EXPERIMENT_FOLDER")
     filename = Path(str(given.get("filename", "the default")))
     if not filename.parts or filename.is_absolute() or ".." in filename.parts:
-        raise ConfigError(
-            f"`filename` must stay in the folder of the checkpoints, but is {given['filename']!r} instead",
-            where=f"{SETTING}.filename",
-        )
-    if given.get("train_time_interval") is not None:
-        given["train_time_interval"] = _interval(given["train_time_interval"])
+        message = f"`filename` must stay in the folder of the checkpoints, but is {given['filename']!r} instead"
+        raise ConfigError(message, where=f"{SETTING}.filename")
+    interval = given.get("train_time_interval")
+    if interval is not None:
+        try:
+            seconds = interval if isinstance(interval, Mapping) else {"seconds": interval}
+            given["train_time_interval"] = timedelta(**seconds)
+        except TypeError as error:
+            message = f"`train_time_interval` must be seconds or {{minutes: …}}, but is {interval!r} instead"
+            raise ConfigError(message, where=f"{SETTING}.train_time_interval") from error
     is_default = "monitor" not in given and given.get("save_top_k", 1) != 0
     arguments = {"save_last": True, **({"monitor": "val_loss"} if is_default else {}), **given}
     with refusals(SETTING):
         return RunCheckpoint(saved_models, monitor_is_default=is_default, **arguments)
 
 
-def _interval(value: Any) -> timedelta:
-    """Of a number of seconds, or of timedelta's arguments, such as ``{minutes: 30}``."""
-    try:
-        return timedelta(**value) if isinstance(value, Mapping) else timedelta(seconds=value)
-    except TypeError as error:
+class RunEarlyStopping(EarlyStopping):
+    """Lightning's EarlyStopping, with a friendly word about a metric that is not logged."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Find out now whether there will be something to stop by."""
+        super().on_train_start(trainer, pl_module)
+        if self.strict:
+            check_validation(trainer, self.monitor, f"{STOPPING_SETTING}.monitor")
+
+    def _run_early_stopping_check(self, trainer: lightning.Trainer) -> None:
+        if self.monitor in trainer.callback_metrics:
+            super()._run_early_stopping_check(trainer)
+        elif self.strict and unlogged(trainer, self.monitor):
+            if isinstance(trainer.checkpoint_callback, RunCheckpoint):
+                trainer.checkpoint_callback.save_last_now(trainer, whatever_the_config=True)
+            raise unknown_metric(self.monitor, trainer.callback_metrics, f"{STOPPING_SETTING}.monitor")
+
+
+def early_stopping_callbacks(train_config: Mapping[str, Any], checkpoint: RunCheckpoint) -> list[EarlyStopping]:
+    """The early stopping that the config asks for: one callback, or none.
+
+    It watches what the checkpoint callback watches, where ``monitor`` is not given.
+
+    Args:
+        train_config: the config's ``train`` section: ``early_stopping_callback_paras``, ``early_stop_patience``.
+        checkpoint: the run's checkpoint callback.
+
+    Raises:
+        ConfigError: an argument that EarlyStopping does not have, or that it refuses.
+    """
+    given = dict(train_config.get("early_stopping_callback_paras") or {})
+    patience = train_config.get("early_stop_patience")
+    if not given and (not patience or patience < 0):
+        return []
+    if "monitor" in given and given["monitor"] is None:  # nothing to watch, as for the checkpoints
+        return []
+    watched = checkpoint.monitor or "val_loss"
+    arguments: dict[str, Any] = {"monitor": watched}
+    if given.get("monitor", watched) == checkpoint.monitor:
+        arguments["mode"] = checkpoint.mode
+    if patience is not None and patience >= 0:
+        arguments["patience"] = patience
+    with refusals(STOPPING_SETTING):
+        return [RunEarlyStopping(**(arguments | given))]
+
+
+def check_validation(trainer: lightning.Trainer, monitor: str, where: str) -> None:
+    """Raise before the first step, where a metric of the validation is watched and there will be no validation.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if monitor.startswith("val") and not validation_batches(trainer):
         raise ConfigError(
-            f"`train_time_interval` must be seconds or {{minutes: …}}, but is {value!r} instead",
-            where=f"{SETTING}.train_time_interval",
-        ) from error
+            f"the metric {monitor!r} will never be logged, because there is nothing to validate on",
+            where=where,
+            hint="give the data a validation split (`dataset.split` in a config of runway/translation.libsonnet), or "
+            "set `monitor` to null (and early stopping's, if there is one)",
+        )
+
+
+def unlogged(trainer: lightning.Trainer, monitor: str) -> bool:
+    """Whether nothing logs a metric, though it was due: ``max_steps``, or a resume, can end an epoch unvalidated."""
+    was_due = has_validated(trainer) or not validation_batches(trainer)
+    return was_due and monitor not in trainer.callback_metrics
+
+
+def unknown_metric(name: str, logged: Mapping[str, Any], where: str) -> ConfigError:
+    """The error about a metric that is not logged, with those that are."""
+    hint = did_you_mean(name, logged)
+    if not hint.startswith("did you mean"):  # 'acc' for 'accuracy' is too short for difflib
+        given = name.lower()
+        parts = [known for known in sorted(logged) if given in known.lower() or known.lower() in given]
+        if parts:
+            hint = "did you mean " + " or ".join(map(repr, parts[:3])) + "?"
+        elif logged:
+            hint = f"logged are: {', '.join(sorted(logged))}"
+        else:
+            hint = "nothing is logged: a step does so with `self.log(name, value)`"
+    return ConfigError(f"the metric {name!r} is not logged", where=where, hint=hint)
