@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "RunwayExperiment": "runway.experiment.experiment",
-    "Result": "runway.experiment.experiment",
+    "Result": "runway.experiment.context",
     "ExperimentFolder": "runway.experiment.folders.run_folder",
     "RunFolder": "runway.experiment.folders.run_folder",
     "Interrupted": "runway.errors",
@@ -19,7 +19,8 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from runway.errors import Interrupted
-    from runway.experiment.experiment import Result, RunwayExperiment
+    from runway.experiment.context import Result
+    from runway.experiment.experiment import RunwayExperiment
     from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runway.errors import ExperimentError
 from runway.executors.eval_pipeline import check_eval_pipeline, run_eval_pipeline
-from runway.experiment.experiment import Result, RunwayExperiment
+from runway.experiment.context import ExperimentContext, Result
 from runway.experiment.folders.file_names import METRICS, TEST_RECORDER
 from runway.experiment.folders.run_folder import RunFolder, write_json
 from runway.log import info, shown, table
@@ -25,9 +25,9 @@ class Evaluation:
         experiment: gives config and folders.
     """
 
-    def __init__(self, experiment: RunwayExperiment) -> None:
-        self.experiment = experiment
-        section = experiment.config.get("eval") or {}
+    def __init__(self, context: ExperimentContext) -> None:
+        self.context = context
+        section = context.config.get("eval") or {}
         self.config: Mapping[str, Any] = (
             section.get("test_eval_pipeline_config") or section.get("pipeline_config") or {}
         )
@@ -40,15 +40,15 @@ class Evaluation:
         """
         from runway.recorder import EvalRecorder
 
-        experiment = self.experiment
-        experiment.check_flags("eval")
-        experiment.import_user_code(["data_ops"])
-        suffix = experiment.test_suffix
+        context = self.context
+        context.check_flags("eval")
+        context.import_user_code(["data_ops"])
+        suffix = context.test_suffix
 
         def was_tested(run: RunFolder) -> bool:
             return (run.test(suffix) / TEST_RECORDER).is_dir()
 
-        run = experiment.version(was_tested, f"a test {suffix!r}", "test it first")
+        run = context.version(was_tested, f"a test {suffix!r}", "test it first")
         folder = run.test(suffix)
         if not was_tested(run):
             raise ExperimentError(
@@ -56,10 +56,10 @@ class Evaluation:
                 where=str(folder),
                 hint=f"there are: {', '.join(run.tests())}" if run.tests() else "test it first",
             )
-        experiment.work_on(run, folder)
-        with experiment.logging_to(folder):
-            if "wandb" in experiment.logger_names:  # the version's wandb run: an evaluation may upload to it
-                _ = experiment.build_loggers(["wandb"], run, folder)[0].experiment  # type: ignore[attr-defined]
+        context.work_on(run, folder)
+        with context.logging_to(folder):
+            if "wandb" in context.logger_names:  # the version's wandb run: an evaluation may upload to it
+                _ = context.build_loggers(["wandb"], run, folder)[0].experiment  # type: ignore[attr-defined]
             metrics, _ = self.evaluate(EvalRecorder.load_from_disk(TEST_RECORDER, folder), folder)
         self.show(metrics, folder)
         return Result(folder, metrics)
@@ -67,7 +67,7 @@ class Evaluation:
     def check(self) -> None:
         """Find out before a test whether its evaluation can run."""
         if self.config:
-            global_config, project = self.experiment.global_config, self.experiment.project
+            global_config, project = self.context.global_config, self.context.project
             check_eval_pipeline(self.config, global_config=global_config, project=project, where="eval")
 
     def evaluate(self, recorder: EvalRecorder, folder: Path) -> tuple[dict[str, Any], EvalRecorder]:
@@ -76,9 +76,9 @@ class Evaluation:
             recorder = run_eval_pipeline(
                 self.config,
                 recorder,
-                global_config=self.experiment.global_config,
-                project=self.experiment.project,
-                use_dummy_data=self.experiment.use_dummy_data,
+                global_config=self.context.global_config,
+                project=self.context.project,
+                use_dummy_data=self.context.use_dummy_data,
             )
         metrics = dict(recorder.get_stats_logs())
         write_json(folder / METRICS, metrics)

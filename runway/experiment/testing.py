@@ -9,8 +9,8 @@ from runway.executors.eval_pipeline import scalar_stats
 from runway.executors.lightning_internals import logged_steps
 from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.checkpoint_content import load_weights, misfits, read_checkpoint, trusting_own_classes
+from runway.experiment.context import ExperimentContext, Result
 from runway.experiment.evaluation import Evaluation
-from runway.experiment.experiment import Result, RunwayExperiment
 from runway.experiment.folders.file_names import METRICS, RUN_LOG, TEST_RECORDER
 from runway.experiment.folders.find_checkpoint import choose_checkpoint, weights_file
 from runway.experiment.folders.run_folder import RunFolder, write_json
@@ -35,51 +35,51 @@ class Testing:
         experiment: gives config, data and executor.
     """
 
-    def __init__(self, experiment: RunwayExperiment) -> None:
-        self.experiment = experiment
-        self.config = experiment.config.get("test") or {}
+    def __init__(self, context: ExperimentContext) -> None:
+        self.context = context
+        self.config = context.config.get("test") or {}
         self.paras = self.config.get("trainer_paras") or {}
-        self.evaluation = Evaluation(experiment)
+        self.evaluation = Evaluation(context)
 
     def run(self) -> Result:
         """Choose version and checkpoint, load, test, evaluate, report."""
-        experiment = self.experiment
+        context = self.context
         with quiet_lightning():
             self._check()
             run, checkpoint = self._version_and_checkpoint()
-            folder = run.test(experiment.test_suffix)
-            pipeline, data = experiment.prepared_data()
+            folder = run.test(context.test_suffix)
+            pipeline, data = context.prepared_data()
             self.evaluation.check()
-            experiment.work_on(run, folder)
-            executor = experiment.build_executor("test", pipeline, folder / RUN_LOG)
+            context.work_on(run, folder)
+            executor = context.build_executor("test", pipeline, folder / RUN_LOG)
             vars(executor)["recorders_dir"] = folder
             # Relative to the version where it stands in it: the folder may move.
             inside = checkpoint.is_relative_to(run.path)
             shown = checkpoint.relative_to(run.path).as_posix() if inside else str(checkpoint)
-            with experiment.logging_to(folder):
+            with context.logging_to(folder):
                 info(f"testing {checkpoint.name} of {run.path.name}")
-                with experiment.recording("test", run, folder, data, checkpoint=shown):
+                with context.recording("test", run, folder, data, checkpoint=shown):
                     metrics = self._test(executor, run, folder, checkpoint)
         self.evaluation.show(metrics, folder)
         return Result(folder, metrics, checkpoint)
 
     def _check(self) -> None:
         """What the config says about testing, tried without writing anything."""
-        experiment = self.experiment
-        experiment.check_flags("test")
-        _ = experiment.logger_names
+        context = self.context
+        context.check_flags("test")
+        _ = context.logger_names
         build_trainer(self.paras, TRAINER_SETTING)
-        check_executor(experiment.executor_class(), "test_step", "a test", experiment.init_kwargs)
+        check_executor(context.executor_class(), "test_step", "a test", context.init_kwargs)
 
     def _version_and_checkpoint(self) -> tuple[RunFolder, Path]:
         """What to test; weights from elsewhere may be tested without any training of ours."""
-        experiment = self.experiment
+        context = self.context
         if self.config.get("load_model_path"):
-            path = weights_file(self.config["load_model_path"], experiment.project, WEIGHTS_SETTING)
-            any_version = experiment.global_config.get("exp_version") is not None or experiment.folder.versions()
-            run = experiment.version(lambda run: True, "results", "") if any_version else experiment.claim()
+            path = weights_file(self.config["load_model_path"], context.project, WEIGHTS_SETTING)
+            any_version = context.global_config.get("exp_version") is not None or context.folder.versions()
+            run = context.version(lambda run: True, "results", "") if any_version else context.claim()
             return run, path
-        run = experiment.version(RunFolder.has_checkpoints, "checkpoints", "train it first")
+        run = context.version(RunFolder.has_checkpoints, "checkpoints", "train it first")
         path = choose_checkpoint(run, self.config)
         read_checkpoint(path)  # a damaged one is found out before anything is done
         return run, path
@@ -87,12 +87,12 @@ class Testing:
     def _test(
         self, executor: lightning.LightningModule, run: RunFolder, folder: Path, checkpoint: Path
     ) -> dict[str, Any]:
-        experiment = self.experiment
+        context = self.context
         trainer = build_trainer(
             self.paras,
             TRAINER_SETTING,
             callbacks=progress_callbacks(self.paras, lines=False),
-            logger=experiment.build_loggers(experiment.logger_names, run, folder),
+            logger=context.build_loggers(context.logger_names, run, folder),
             root=folder,
         )
         if self.config.get("load_model_path"):
@@ -117,7 +117,7 @@ class Testing:
         for logger in trainer.loggers if computed else ():
             logger.log_metrics(computed, step)
             logger.save()
-        if experiment.log_prediction_tables:
+        if context.log_prediction_tables:
             log_table(trainer, evaluated, step)
         return metrics
 

@@ -21,7 +21,7 @@ from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.callbacks.resume import ResumePoint
 from runway.experiment.callbacks.stopping import Stopped, StopWhenAsked
 from runway.experiment.checkpoint_content import load_weights, misfits, read_checkpoint, trusting_own_classes
-from runway.experiment.experiment import Result, RunwayExperiment
+from runway.experiment.context import ExperimentContext, Result
 from runway.experiment.folders import file_names
 from runway.experiment.folders.find_checkpoint import best_checkpoint, last_checkpoint, weights_file
 from runway.experiment.folders.reset import Reset
@@ -63,12 +63,12 @@ class Training:
         experiment: gives config, data and executor.
     """
 
-    def __init__(self, experiment: RunwayExperiment) -> None:
-        self.experiment = experiment
-        self.config = experiment.config.get("train") or {}
+    def __init__(self, context: ExperimentContext) -> None:
+        self.context = context
+        self.config = context.config.get("train") or {}
         self.paras = self.config.get("trainer_paras") or {}
         self.stop = StopWhenAsked()
-        self.reset = Reset(experiment.folder)
+        self.reset = Reset(context.folder)
         self.resumed: Resumed | None = None
         self.steps = 0
 
@@ -78,28 +78,28 @@ class Training:
         Nothing is written before everything that can fail early has succeeded, and a version that fails before
         its first step goes again.
         """
-        experiment = self.experiment
+        context = self.context
         with quiet_lightning():
             self._check()
-            if experiment.reset and rank() == 0:
-                self.reset.confirm(experiment.assume_yes)
-            if experiment.resume:
+            if context.reset and rank() == 0:
+                self.reset.confirm(context.assume_yes)
+            if context.resume:
                 self.resumed = self._find_resumed()
-            pipeline, data = experiment.prepared_data()
-            executor = experiment.build_executor("train", pipeline)
+            pipeline, data = context.prepared_data()
+            executor = context.build_executor("train", pipeline)
             if self.config.get("load_model_path"):
-                weights = weights_file(self.config["load_model_path"], experiment.project, WEIGHTS_SETTING)
+                weights = weights_file(self.config["load_model_path"], context.project, WEIGHTS_SETTING)
                 load_weights(executor, weights, WEIGHTS_SETTING)
 
             run = self.resumed.run if self.resumed else self._claim()
             with self._kept_once_it_has_begun(run):
-                experiment.work_on(run)
+                context.work_on(run)
                 vars(executor)["recorders_dir"] = run.recorders
                 facts = {"resumed_from": self.resumed.checkpoint.name} if self.resumed else {}
-                with experiment.logging_to(run.train):
+                with context.logging_to(run.train):
                     info(f"run: {shown(run.path)}")
                     trainer = self._build_trainer(run)
-                    with experiment.recording("train", run, run.train, data, **facts) as record:
+                    with context.recording("train", run, run.train, data, **facts) as record:
                         self._summarise(executor, run)
                         self._fit(trainer, executor, run)
                         best = best_checkpoint(run.saved_models)
@@ -110,21 +110,21 @@ class Training:
 
     def _check(self) -> None:
         """What the config says about training, tried without writing anything."""
-        experiment = self.experiment
-        experiment.check_flags("train")
-        version = experiment.config.get("exp_version")
-        if version is not None and not experiment.resume:
+        context = self.context
+        context.check_flags("train")
+        version = context.config.get("exp_version")
+        if version is not None and not context.resume:
             warning(f"exp_version={version} is for test, eval and --resume: training makes a new version")
-        _ = experiment.logger_names
+        _ = context.logger_names
         early_stopping_callbacks(self.config, checkpoint_callback(self.config, Path(file_names.SAVED_MODELS)))
         build_trainer(self.paras, TRAINER_SETTING)
-        check_training(experiment.executor_class(), experiment.config)
+        check_training(context.executor_class(), context.config)
 
     def _claim(self) -> RunFolder:
         """A new version; with ``--reset`` those before it stand aside until it has begun."""
         self.reset.begin()
         try:
-            run = self.experiment.claim()
+            run = self.context.claim()
             self.reset.record_claimed(run)
         except BaseException:
             self.reset.undo()
@@ -133,7 +133,7 @@ class Training:
 
     def _find_resumed(self) -> Resumed:
         what, hint = "a checkpoint to resume from", "train without --resume"
-        run = self.experiment.version(RunFolder.has_checkpoints, what, hint)
+        run = self.context.version(RunFolder.has_checkpoints, what, hint)
         path = last_checkpoint(run.saved_models)
         if path is None:
             message = f"{run.path.name} has no checkpoint to resume from"
@@ -146,12 +146,12 @@ class Training:
                 hint="start a new version from its weights with train.load_model_path, and leave save_weights_only out",
             )
         if rank() == 0:
-            warn_of_changes(run, self.experiment.config)
+            warn_of_changes(run, self.context.config)
         return Resumed(run, path, int(content["global_step"]))
 
     def _build_trainer(self, run: RunFolder) -> lightning.Trainer:
         checkpoint = checkpoint_callback(self.config, run.saved_models)
-        names = [*self.experiment.logger_names, "metrics_history"]  # every run keeps its history
+        names = [*self.context.logger_names, "metrics_history"]  # every run keeps its history
         return build_trainer(
             self.paras,
             TRAINER_SETTING,
@@ -163,7 +163,7 @@ class Training:
                 checkpoint,
                 self.stop,
             ],
-            logger=self.experiment.build_loggers(names, run, run.train, self.resumed.step if self.resumed else None),
+            logger=self.context.build_loggers(names, run, run.train, self.resumed.step if self.resumed else None),
             root=run.train,
         )
 
@@ -205,7 +205,7 @@ class Training:
                 self.reset.finish()
             stays = self.steps or self.resumed or run.has_checkpoints() or (stopped and self.reset.aside is None)
             if not stays and rank() == 0:
-                self.experiment.folder.remove([run])
+                self.context.folder.remove([run])
                 info(f"{run.path.name} is removed: it {'was stopped' if stopped else 'failed'} before its first step")
             raise
         finally:

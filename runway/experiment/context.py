@@ -1,0 +1,260 @@
+"""What training, testing and evaluation share: config and flags, executor, data, the version and its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runway.config.config import Config, project_of
+from runway.errors import ConfigError
+from runway.experiment import loggers
+from runway.experiment.folders import announce, file_names
+from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder, folder_name, write_json
+from runway.experiment.folders.runs import register_last_run
+from runway.experiment.provenance import provenance
+from runway.log import add_file, close_files, set_quiet, to_files
+from runway.pipeline import DataPipeline
+from runway.ranks import rank
+from runway.registry import executors
+from runway.user_code import import_project_code
+
+if TYPE_CHECKING:
+    import lightning
+    from lightning.pytorch.loggers import Logger
+
+
+@dataclass(frozen=True)
+class Result:
+    """Where a training, a test or an evaluation stands, and what it found.
+
+    Args:
+        path: the run's ``train`` or ``test/<suffix>`` folder.
+        metrics: of a training, the last value of every logged metric; else what the test and the evaluation
+            pipeline computed.
+        checkpoint: of a training, the best checkpoint, None where none was saved; of a test, the one that was
+            tested; of an evaluation, None.
+    """
+
+    path: Path
+    metrics: dict[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None
+
+
+class ExperimentContext:
+    """One experiment: a config, and the versions that were made of it.
+
+    Args:
+        config: what ``load_config`` gives.
+        experiment_name: instead of the config's.
+        reset: remove the experiment's earlier versions once training has made its first step; it asks first.
+        tags: become part of the version's name, and the loggers'.
+        use_dummy_data: loaders read a few rows only.
+        log_prediction_tables: a test logs its table of samples to the loggers that take tables.
+        resume: train from ``last.ckpt`` of the newest version, or of ``exp_version``.
+        assume_yes: ``reset`` does not ask.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        experiment_name: str | None = None,
+        reset: bool = False,
+        tags: Sequence[str] = (),
+        use_dummy_data: bool = False,
+        log_prediction_tables: bool = False,
+        resume: bool = False,
+        assume_yes: bool = False,
+    ) -> None:
+        self.config = config.copy() if isinstance(config, Config) else Config(config)
+        self.project = project_of(self.config)
+        self.name = folder_name(experiment_name or self.config.get("experiment_name"), "experiment_name")
+        self.config["experiment_name"] = self.name
+        self.meta: Mapping[str, Any] = self.config.get("meta") or {}
+        self.root = self.project / Path(self.meta.get("EXPERIMENT_FOLDER") or "experiments").expanduser()
+        self.folder = ExperimentFolder(self.root, self.name)
+        self.tags = tuple(folder_name(tag, "tags") for tag in ([tags] if isinstance(tags, str) else tags))
+        self.global_config = self.config.copy()  # what transforms and executors see: with the run's folders
+        self.reset = reset
+        self.use_dummy_data = use_dummy_data
+        self.log_prediction_tables = log_prediction_tables
+        self.resume = resume
+        self.assume_yes = assume_yes
+
+    # The config and the flags
+
+    @property
+    def seed(self) -> int:
+        """``meta.seed``."""
+        return int(self.meta.get("seed", 2022))
+
+    @property
+    def test_suffix(self) -> str:
+        """The name of the test's folder."""
+        return folder_name(self.config.get("test_suffix") or "default_test", "test_suffix")
+
+    @property
+    def logger_names(self) -> list[str]:
+        """``meta.logger_enable``, each once; an unknown one is a ConfigError."""
+        return loggers.check_loggers(self.meta.get("logger_enable"))
+
+    @property
+    def init_kwargs(self) -> dict[str, Any]:
+        """``executor.init_kwargs``."""
+        return dict((self.config.get("executor") or {}).get("init_kwargs") or {})
+
+    def check_flags(self, mode: str) -> None:
+        """Raise where a flag was given that only training takes, or flags contradict each other."""
+        if mode != "train" and (self.reset or self.resume):
+            flag = "--reset" if self.reset else "--resume"
+            raise ConfigError(f"{flag} is for training, but the mode is {mode!r}", where=flag, hint="leave it out")
+        if self.reset and self.resume:
+            raise ConfigError("--reset and --resume contradict each other", where="--reset", hint="leave one out")
+
+    # Executor and data
+
+    def import_user_code(self, kinds: Sequence[str]) -> None:
+        """Import these folders of the project's ``src``, and ``meta.user_modules``."""
+        import_project_code(self.project, kinds, self.meta.get("user_modules") or ())
+
+    def executor_class(self) -> type[lightning.LightningModule]:
+        """The class that ``executor.ExecutorClass`` names; the user's code is imported for it.
+
+        Raises:
+            ConfigError: there is no such class, or it is no LightningModule.
+        """
+        import lightning
+
+        self.import_user_code(["data_ops", "executors", "models"])
+        where = "executor.ExecutorClass"
+        name = (self.config.get("executor") or {}).get("ExecutorClass")
+        if not name:
+            hint = "name its class, such as 'TextClassificationExecutor'"
+            raise ConfigError("the config names no executor", where=where, hint=hint)
+        try:
+            cls = executors.get(name)
+        except ConfigError as error:
+            error.where = error.where or where
+            raise
+        if not issubclass(cls, lightning.LightningModule):
+            message = f"the executor {cls.__name__!r} must be a LightningModule, but is not"
+            raise ConfigError(message, where=where, hint="inherit from runway.BaseExecutor")
+        return cls
+
+    def build_executor(
+        self, mode: str, pipeline: DataPipeline, log_file: Path | None = None
+    ) -> lightning.LightningModule:
+        """The executor that ``executor.ExecutorClass`` names.
+
+        Raises:
+            ConfigError: there is no such class, or it does not take ``executor.init_kwargs``.
+        """
+        from lightning.pytorch import seed_everything
+
+        cls = self.executor_class()
+        seed_everything(self.seed, workers=True, verbose=False)
+        arguments: dict[str, Any] = {
+            "data_pipeline_config": self.config.get("data_pipeline"),
+            "model_config": self.config.get("model_config"),
+            "mode": mode,
+            "train_config": self.config.get("train"),
+            "test_config": self.config.get("test"),
+            "log_file_path": log_file,
+            "global_config": self.global_config,
+            "data_pipeline": pipeline,
+        }
+        return cls(**(arguments | self.init_kwargs))
+
+    def pipeline(self) -> DataPipeline:
+        """The data pipeline.
+
+        Raises:
+            ConfigError: the config has none, or one with mistakes.
+        """
+        section = self.config.get("data_pipeline")
+        if not section:
+            raise ConfigError("the config has no data pipeline", where="data_pipeline")
+        return DataPipeline(
+            section, global_config=self.global_config, project=self.project, use_dummy_data=self.use_dummy_data
+        )
+
+    def prepared_data(self) -> tuple[DataPipeline, dict[str, str]]:
+        """Prepare the data that the executor uses; gives the pipeline and, for each node, the key of its data."""
+        self.executor_class()  # a misspelt name is told before the data is prepared
+        node = self.init_kwargs.get("use_data_node")
+        names = [node] if node else None
+        pipeline = self.pipeline()
+        pipeline.prepare(names, run_uncached=False)
+        return pipeline, {name: str(key) for name, key in pipeline.keys(names).items()}
+
+    # The version, and what is written beside its results
+
+    def version(self, accept: Callable[[RunFolder], bool], what: str, hint: str) -> RunFolder:
+        """The version that ``exp_version`` names, or the newest that will do."""
+        wanted = self.global_config.get("exp_version")
+        return self.folder.latest(accept, what, hint) if wanted is None else self.folder.get(wanted)
+
+    def claim(self) -> RunFolder:
+        """This training's version: rank 0 makes it, the other ranks of the same run share it."""
+        if rank() == 0:
+            run = self.folder.claim(self.tags)
+            announce.announce(run.path, self.root)
+            return run
+        path = announce.announced(self.root)
+        return next(run for run in self.folder.versions() if run.path == path)
+
+    def work_on(self, run: RunFolder, test_folder: Path | None = None) -> None:
+        """Tell transforms and executors, through the global config, where the run stands."""
+        register_last_run(run.path)
+        self.global_config["exp_version"] = run.version
+        self.global_config["experiment_path"] = str(run.path)
+        self.global_config["train_dir"] = str(run.train)
+        if test_folder is not None:
+            self.global_config["test_dir"] = str(test_folder)
+
+    def build_loggers(
+        self, names: Iterable[str], run: RunFolder, folder: Path, from_step: int | None = None
+    ) -> list[Logger]:
+        """The loggers with these names, each once, for one stage of a run; ``logging_to`` closes them."""
+        logged = loggers.Logged(run, folder, self.config, self.project, from_step)
+        return [loggers.LOGGERS[name](logged) for name in dict.fromkeys(names)]
+
+    @contextmanager
+    def logging_to(self, folder: Path) -> Iterator[None]:
+        """Write runway's lines into the run's log, too, an error as well; ranks other than the first only warn."""
+        if rank() == 0:
+            add_file(folder / file_names.RUN_LOG)
+        else:
+            set_quiet(True)
+        try:
+            yield
+        except BaseException as error:
+            to_files(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            loggers.finish_loggers()
+            announce.withdraw(self.root)
+            close_files()
+
+    @contextmanager
+    def recording(
+        self, mode: str, run: RunFolder, folder: Path, data: Mapping[str, str], **facts: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Keep the resolved config, and the record of what the block was and how it ended, beside its results."""
+        known = {
+            "mode": mode,
+            "experiment": self.name,
+            "version": run.version,
+            "tags": list(run.tags),
+            "seed": self.seed,
+            "overrides": list(self.config.loaded_from.overrides) if self.config.loaded_from else [],
+            "use_dummy_data": self.use_dummy_data,
+            "data": dict(data),
+        }
+        if rank() == 0:
+            write_json(folder / file_names.CONFIG, self.config.to_dict())
+        with provenance(folder, known | facts, self.project) as record:
+            yield record
