@@ -22,7 +22,7 @@ class Evaluation:
     """Runs the test's evaluation pipeline, after a test or again on what a test has saved.
 
     Args:
-        experiment: gives config and folders.
+        context: gives config and folders.
     """
 
     def __init__(self, context: ExperimentContext) -> None:

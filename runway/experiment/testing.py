@@ -32,7 +32,7 @@ class Testing:
     """Tests one checkpoint of an experiment and evaluates what it predicted.
 
     Args:
-        experiment: gives config, data and executor.
+        context: gives config, data and executor.
     """
 
     def __init__(self, context: ExperimentContext) -> None:

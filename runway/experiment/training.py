@@ -60,7 +60,7 @@ class Training:
     """Trains the executor of an experiment in a version of its own.
 
     Args:
-        experiment: gives config, data and executor.
+        context: gives config, data and executor.
     """
 
     def __init__(self, context: ExperimentContext) -> None:
