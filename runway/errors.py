@@ -136,7 +136,8 @@ def raise_collected(errors: list[RunwayError], *, where: str | None = None) -> N
 def must_be(fits: bool, name: str, must: str, value: object, *, where: str, hint: str | None = None) -> None:
     """Raise a ConfigError unless the value ``fits``: "`name` must be …, but is … instead"."""
     if not fits:
-        raise ConfigError(f"`{name}` must be {must}, but is {value!r} instead", where=where, hint=hint)
+        given = "empty" if value == "" else repr(value)
+        raise ConfigError(f"`{name}` must be {must}, but is {given} instead", where=where, hint=hint)
 
 
 def must_be_whole(name: str, value: object, *, least: int, where: str) -> None:
