@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
@@ -122,6 +121,7 @@ class SpillFile:
 
     def __init__(self, path: str | Path | None = None) -> None:
         import tempfile
+        import threading
 
         self._file = tempfile.TemporaryFile(prefix="runway-") if path is None else open(path, "w+b")  # noqa: SIM115
         self._size = 0

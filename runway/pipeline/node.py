@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from runway.config.reads import Reads, RecordedView
 from runway.errors import RunwayError
-from runway.library_internals import random_fingerprints
 from runway.log import info, warning
 from runway.pipeline.isolation import fork
 from runway.pipeline.keys.code import code_of
@@ -160,6 +159,8 @@ def _hf_caching_off(packages: frozenset[str]) -> Iterator[None]:
         yield
         return
     import datasets
+
+    from runway.library_internals import random_fingerprints
 
     was_on = datasets.is_caching_enabled()
     datasets.disable_caching()

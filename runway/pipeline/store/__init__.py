@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runway.pipeline.store.local import LocalStore
-from runway.pipeline.store.remote import RemoteStore
 
 if TYPE_CHECKING:
     from runway.pipeline.store.base import Store
@@ -29,5 +28,7 @@ def open_store(url: str, *, project: Path, allow_pickle: bool | None = None) -> 
             others write there too and a pickle can run code.
     """
     if is_url(url):
+        from runway.pipeline.store.remote import RemoteStore  # a cached run in a folder does not wait for it
+
         return RemoteStore(url, project / DEFAULT_CACHE / "remote", allow_pickle=bool(allow_pickle))
     return LocalStore(project / Path(url).expanduser(), allow_pickle=allow_pickle is None or bool(allow_pickle))
