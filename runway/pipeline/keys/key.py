@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runway.pipeline.keys.fingerprint import combine, digest
@@ -19,7 +18,6 @@ SHOWN = 60
 _NO_VERSIONS = digest({})
 
 
-@dataclass(eq=False)
 class KeyParts:
     """What one node's key is made of; it can be pickled, and makes the same key in another process.
 
@@ -33,14 +31,25 @@ class KeyParts:
         where: the place of the arguments in the config, for errors.
     """
 
-    transform: str
-    code: Code
-    arguments: Mapping[str, Any]
-    inputs: list[tuple[str, str]]
-    takes_list: bool
-    versions: Mapping[str, str]
-    where: str
-    _key: str | None = None
+    def __init__(
+        self,
+        *,
+        transform: str,
+        code: Code,
+        arguments: Mapping[str, Any],
+        inputs: list[tuple[str, str]],
+        takes_list: bool,
+        versions: Mapping[str, str],
+        where: str,
+    ) -> None:
+        self.transform = transform
+        self.code = code
+        self.arguments = arguments
+        self.inputs = inputs
+        self.takes_list = takes_list
+        self.versions = versions
+        self.where = where
+        self._key: str | None = None
 
     def key(self) -> str:
         """The base key: of all but what the node reads on the way.

@@ -97,17 +97,17 @@ class SourceFile:
 
 def facts_of(statements: Iterable[ast.AST]) -> Facts:
     """Digest and references of some statements."""
-    state = blake2b(digest_size=16)
+    pieces: list[str] = []
     finder = _References()
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, DEEPEST))  # a long chain of ``elif`` or of ``+`` is a deep tree
     try:
         for statement in statements:
-            for piece in _normalised(statement):
-                state.update(piece.encode("utf-8", "surrogatepass"))
+            _normalise(statement, pieces)
             finder.visit(statement)
     finally:
         sys.setrecursionlimit(limit)
+    state = blake2b("".join(pieces).encode("utf-8", "surrogatepass"), digest_size=16)
     return Facts(state.hexdigest(), tuple(sorted(finder.found, key=str)))
 
 
@@ -163,14 +163,14 @@ def _bound_by(statement: ast.stmt) -> Iterator[str]:
 _SKIPPED_FIELDS = {"ctx", "type_comment", "type_ignores", "kind", "returns", "type_params"}
 
 
-def _normalised(node: ast.AST, in_function: bool = False) -> Iterator[str]:
-    """The tree as pieces of text; fields that are empty are left out, so that a field which a newer Python adds
+def _normalise(node: ast.AST, pieces: list[str], in_function: bool = False) -> None:
+    """Add the tree as pieces of text; fields that are empty are left out, so that a field which a newer Python adds
     does not change the digest."""
-    yield type(node).__name__
-    yield "("
+    pieces += (type(node).__name__, "(")
     function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
     inside = function or (in_function and not isinstance(node, ast.ClassDef))
-    for field, value in ast.iter_fields(node):
+    for field in node._fields:
+        value = getattr(node, field, None)
         if field in _SKIPPED_FIELDS or value is None or value == []:
             continue
         if field == "module" and isinstance(value, str) and value.startswith("runway."):
@@ -180,26 +180,25 @@ def _normalised(node: ast.AST, in_function: bool = False) -> Iterator[str]:
             continue
         if field == "body" and isinstance(value, list) and isinstance(node, _WITH_DOCSTRING):
             value = value[1:] if _is_docstring(value[0]) else value
-        yield field
-        yield "="
-        yield from _normalised_value(value, inside)
-    yield ")"
+        pieces += (field, "=")
+        _normalise_value(value, pieces, inside)
+    pieces.append(")")
 
 
 _WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 
 
-def _normalised_value(value: object, in_function: bool) -> Iterator[str]:
+def _normalise_value(value: object, pieces: list[str], in_function: bool) -> None:
     if isinstance(value, ast.AST):
-        yield from _normalised(value, in_function)
+        _normalise(value, pieces, in_function)
     elif isinstance(value, list):
-        yield "["
+        pieces.append("[")
         for item in value:
-            yield from _normalised_value(item, in_function)
-            yield ","
-        yield "]"
+            _normalise_value(item, pieces, in_function)
+            pieces.append(",")
+        pieces.append("]")
     else:
-        yield f"{type(value).__name__}:{value!r}"
+        pieces.append(f"{type(value).__name__}:{value!r}")
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
