@@ -1,0 +1,74 @@
+"""The state of what a node has read: values of the config, files, flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runway.config.reads import Reads
+from runway.pipeline.keys.tracked import KnownFiles, read_set, states
+
+
+def state(project: Path, kind: str, name: str, known: KnownFiles | None = None) -> str:
+    names = {"config": [], "files": [[kind, name]], "flags": []}
+    return states(names, {}, {}, {} if known is None else known, project)[f"{kind} {name}"]
+
+
+def test_names_of_files_in_the_project_are_relative_to_it(tmp_path: Path) -> None:
+    reads = Reads(files={("file", f"{tmp_path}/data/a.csv"), ("glob", "/elsewhere/*.csv")}, flags={"b": 1, "a": 2})
+    names = read_set(reads, tmp_path)
+    assert names == {"config": [], "files": [["file", "data/a.csv"], ["glob", "/elsewhere/*.csv"]], "flags": ["a", "b"]}
+
+
+def test_the_content_of_a_file_counts_and_not_its_time(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    absent = state(tmp_path, "file", "a.txt")
+    file.write_text("one")
+    first = state(tmp_path, "file", "a.txt")
+    file.write_text("two")
+    assert len({absent, first, state(tmp_path, "file", "a.txt")}) == 3
+    file.write_text("one")
+    assert state(tmp_path, "file", "a.txt") == first
+
+
+def test_a_file_that_is_edited_within_the_clocks_grain_is_read_again(tmp_path: Path) -> None:
+    known: KnownFiles = {}
+    file = tmp_path / "large.bin"
+    found = set()
+    for letter in "abc":
+        file.write_bytes(letter.encode() * 300_000)  # too large to be read at each look-up
+        found.add(state(tmp_path, "file", "large.bin", known))
+    assert len(found) == 3
+
+
+def test_all_that_is_in_a_folder_counts(tmp_path: Path) -> None:
+    inner = tmp_path / "data" / "deep"
+    inner.mkdir(parents=True)
+    (inner / "a.txt").write_text("one")
+    first = state(tmp_path, "file", "data")
+    (inner / "b.txt").write_text("")
+    second = state(tmp_path, "file", "data")
+    (inner / "b.txt").rename(inner / "c.txt")
+    assert len({first, second, state(tmp_path, "file", "data")}) == 3
+
+
+def test_what_matches_a_pattern_later_counts(tmp_path: Path) -> None:
+    before = state(tmp_path, "glob", "*.csv")
+    (tmp_path / "a.txt").write_text("x")
+    assert state(tmp_path, "glob", "*.csv") == before
+    (tmp_path / "a.csv").write_text("x")
+    assert state(tmp_path, "glob", "*.csv") != before
+
+
+def test_values_of_the_config_and_flags(tmp_path: Path) -> None:
+    names = {"config": [["train", "size"], ["other"]], "files": [], "flags": ["dummy"]}
+
+    def found(config: Any, **flags: Any) -> dict[str, str]:
+        return states(names, config, flags, {}, tmp_path)
+
+    base = found({"train": {"size": 1}}, dummy=True)
+    assert list(base) == ["config train.size", "config other", "flag dummy"]
+    assert found({"train": {"size": 1, "lr": 2}, "new": 1}, dummy=True) == base
+    for config, dummy in (({"train": {"size": 1.0}}, True), ({"train": {}}, True), ({"train": {"size": 1}}, False)):
+        assert found(config, dummy=dummy) != base
+    assert found({"train": {"size": 1}, "other": None}, dummy=True) != base  # null is not absent
