@@ -34,3 +34,11 @@ def test_startup_shows_the_ratio_to_the_floor() -> None:
     assert floor[2] == "1.00"
     assert float(lines["runway --help"][2]) > 0
     assert len(lines["runway prepare, 5 cached nodes"]) == 5
+
+
+def test_two_checkouts_are_measured_in_turn(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    run("checkouts.py", str(ROOT), "--rounds", "1", "--nodes", "4", "--rows", "200", "--json", str(figures))
+    rows = json.loads(figures.read_text(encoding="utf-8"))
+    assert len(rows) == 11
+    assert all(len(found["old"]) == len(found["new"]) == 1 for found in rows.values())
