@@ -1,4 +1,4 @@
-"""Names to classes: levels, clashes, projects and their modules, and the user's own traceback."""
+"""Names to classes: levels, clashes, and plugins."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runway import registry
-from runway.errors import ConfigError, UserCodeError
+from runway.errors import ConfigError
 from runway.registry import Registry
-from runway.user_code import find_project, import_user_module, user_traceback
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Project
 
 
@@ -62,15 +59,6 @@ def test_ready_made_names_are_all_there() -> None:
     assert list(known) == sorted(known)
 
 
-def test_find_project(tmp_path: Path) -> None:
-    (tmp_path / "p" / "configs" / "demo").mkdir(parents=True)
-    config = tmp_path / "p" / "configs" / "demo" / "c.jsonnet"
-    (tmp_path / "p" / "src").mkdir()
-    assert find_project(config) == tmp_path / "p"
-    (tmp_path / "p" / "configs" / "pyproject.toml").write_text("")
-    assert find_project(config) == tmp_path / "p" / "configs"  # the nearest
-
-
 def test_a_plugin_that_fails_does_not_stop_others(project: Project) -> None:
     for name, code in (("good", GOOD_PLUGIN), ("bad", "raise ValueError('broken plugin')\n")):
         project.write(f"site/site-packages/{name}_plugin.py", code)
@@ -94,30 +82,3 @@ from runway import BaseTransform, register_transform_functor
 class FromPlugin(BaseTransform):
     """From a plugin."""
 '''
-
-
-def test_a_module_that_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "raising_module.py").write_text("x = 1\nimport not_there_at_all\n")
-    with pytest.raises(UserCodeError) as caught:
-        import_user_module("raising_module", where="test")
-    assert caught.value.where == f"{tmp_path / 'raising_module.py'}:2"
-    assert caught.value.traceback.count("File ") == 1  # type: ignore[attr-defined]
-    with pytest.raises(ConfigError, match="no module 'raising'"):
-        import_user_module("raising", where="test")
-
-
-def test_the_users_traceback_has_the_cause_and_not_runways_frames() -> None:
-    def user_code() -> None:
-        try:
-            registry.transforms.get("NothingOfThisName")
-        except ConfigError as error:
-            raise ValueError("mine") from error
-
-    with pytest.raises(ValueError, match="mine") as caught:
-        user_code()
-    text = user_traceback(caught.value)
-    assert "unknown transform 'NothingOfThisName'" in text
-    assert "direct cause" in text
-    assert text.endswith("ValueError: mine")
-    assert "/runway/registry.py" not in text
