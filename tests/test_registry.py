@@ -1,4 +1,4 @@
-"""Names to classes: levels, clashes, plugins."""
+"""Names to classes: levels, clashes, and plugins."""
 
 from __future__ import annotations
 

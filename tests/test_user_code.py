@@ -1,4 +1,4 @@
-"""The user's project, its modules, and the user's own traceback."""
+"""Projects and their modules: found, imported, and the user's own traceback."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -76,3 +77,11 @@ def reviews(project: Project) -> Project:
     project.write("src/helpers.py", "def clean(text):\n    return text.strip()\n")
     project.write("config.jsonnet", CONFIG)
     return project
+
+
+T = "data_pipeline.transforms"
+
+
+def as_json(project: Project, *args: str) -> Any:
+    """What a command prints with `--json`."""
+    return json.loads(project.run(*args, "--json").stdout)

@@ -6,10 +6,8 @@ import datasets
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from runway import EvalRecorder
-from runway.errors import AssetError, ConfigError, DataError
+from runway.errors import ConfigError, DataError
 from runway.executors.text_classification import TextClassificationExecutor
 from runway.registry import executors, register_transform_functor
 from runway.transforms.base import BaseTransform
@@ -144,106 +142,6 @@ def test_batches_without_labels_or_with_missing_ones(tmp_path):
     assert "without a label" in error.value.hint
     with pytest.raises(DataError, match="whole numbers"):
         executor.on_before_batch_transfer({"labels": torch.tensor([0.5])}, 0)
-
-
-@pytest.fixture(scope="module")
-def saved_model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    sizes = {key: value for key, value in BERT.items() if key != "model_type"}
-    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("bert", **sizes))
-    model.half().save_pretrained(folder)
-    return folder
-
-
-def test_a_pretrained_model_from_a_folder_of_the_project(tmp_path, saved_model):
-    project = saved_model.parent
-    config = tiny_config(project, model_config={"from_pretrained_kwargs": {"pretrained_model_name_or_path": "tiny"}})
-    executor = build(TextClassificationExecutor, config, id2label=["a", "b"])
-    assert executor.model.config.id2label == {0: "a", 1: "b"}
-    assert executor.model.classifier.weight.dtype == torch.float32  # the file holds halves
-    assert executor.model.config._attn_implementation == "sdpa"
-
-
-def test_a_model_of_another_number_of_classes_gets_a_new_head(tmp_path, saved_model):
-    given = {"pretrained_model_name_or_path": str(saved_model), "ignore_mismatched_sizes": True}
-    executor = build(
-        TextClassificationExecutor,
-        tiny_config(tmp_path, model_config={"from_pretrained_kwargs": given, "num_labels": 5}),
-    )
-    assert executor.model.classifier.out_features == 5
-
-
-@pytest.mark.parametrize("name", ["nobody/has-this-model", "./not/here"])
-def test_a_model_that_cannot_be_had(tmp_path, name):
-    config = tiny_config(tmp_path, model_config={"from_pretrained_kwargs": {"pretrained_model_name_or_path": name}})
-    with pytest.raises(AssetError) as error:
-        build(TextClassificationExecutor, config)
-    assert name.lstrip("./") in str(error.value)
-    assert error.value.where == "model_config.from_pretrained_kwargs.pretrained_model_name_or_path"
-
-
-@pytest.mark.parametrize(
-    ("model_config", "message"),
-    [
-        ({}, "no model is named"),
-        ({"from_config_kwargs": {"hidden_size": 32}}, "model_type"),
-        ({"from_config_kwargs": {"model_type": "bertt"}}, "bertt"),
-    ],
-)
-def test_a_model_that_is_not_described(tmp_path, model_config, message):
-    with pytest.raises(ConfigError, match=message):
-        build(TextClassificationExecutor, tiny_config(tmp_path, model_config=model_config))
-
-
-def test_lora_trains_the_adapters_and_the_head_only(tmp_path):
-    lora = {"r": 2, "target_modules": ["query", "value"]}
-    optimizer_config = {"optimizer_params": {"lr": 0.02}}
-    config = tiny_config(tmp_path, train={"use_lora": True, "lora_config": lora, "optimizer_config": optimizer_config})
-    torch.manual_seed(1)  # the adapters start from random weights
-    executor = build(TextClassificationExecutor, config)
-    trained = {name for name, parameter in executor.named_parameters() if parameter.requires_grad}
-    assert all("lora_" in name or "classifier" in name for name in trained)
-    assert any("lora_" in name for name in trained)
-    assert any("classifier" in name for name in trained)
-    frozen = {name: value.clone() for name, value in executor.state_dict().items() if "base_layer" in name}
-    run = trainer(tmp_path, max_epochs=8)
-    run.fit(executor)
-    assert all(torch.equal(value, executor.state_dict()[name]) for name, value in frozen.items())
-    assert run.callback_metrics["val_loss"] < 0.6
-
-
-def test_lora_of_one_part(tmp_path):
-    lora = {"bert.encoder": {"r": 2, "target_modules": ["query"]}}
-    executor = build(TextClassificationExecutor, tiny_config(tmp_path, train={"use_lora": True, "lora_config": lora}))
-    adapters = [name for name in executor.state_dict() if "lora_" in name]
-    assert len(adapters) == 4
-    assert all("encoder" in name for name in adapters)
-
-
-@pytest.mark.parametrize(
-    ("lora", "message"),
-    [
-        ({"rank": 4}, "no argument 'rank'"),
-        ({"bert.encodr": {"r": 2}}, "no part 'bert.encodr'"),
-        ({"r": 2, "target_modules": ["q_proj"]}, "peft cannot adapt 'model'"),
-    ],
-)
-def test_wrong_lora_configs(tmp_path, lora, message):
-    with pytest.raises(ConfigError, match=message) as error:
-        build(TextClassificationExecutor, tiny_config(tmp_path, train={"use_lora": True, "lora_config": lora}))
-    assert error.value.hint
-
-
-def test_best_precision_is_one_that_lightning_knows(tmp_path):
-    from runway.executors.precision import best_precision
-
-    assert best_precision("cpu") in ("bf16-mixed", "32-true")
-    assert best_precision("tpu") == "32-true"
-    run = trainer(tmp_path, precision="bf16-mixed", limit_train_batches=2)
-    executor = build(TextClassificationExecutor, tiny_config(tmp_path))
-    run.fit(executor)
-    assert executor.model.classifier.weight.dtype == torch.float32
-    assert isinstance(executor.valid_eval_recorder, EvalRecorder)
 
 
 def test_the_vocabulary_of_the_tiny_model_fits_the_rows():

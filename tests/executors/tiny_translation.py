@@ -11,8 +11,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from runway.config.config import Config, LoadedFrom
+from runway.executors.seq2seq.executor import Seq2SeqExecutor
+from runway.executors.seq2seq.generation import Generation
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
+from tests.executors.tiny import build
 
 WORDS = {
     "ein": "a",
@@ -191,3 +194,23 @@ def translation_config(project: Path, *, joint: bool = True, model: Any = None, 
     )
     config.loaded_from = LoadedFrom(project / "config.jsonnet", project)
     return config
+
+
+NODES = {"tokenizer_node": "process:Tokenizer"}
+
+
+def make(tmp_path, *, mode="train", joint=True, model=None, loaders=None, **init_kwargs):
+    torch.manual_seed(0)
+    config = translation_config(tmp_path, joint=joint, model=model, **(loaders or {}))
+    return build(Seq2SeqExecutor, config, mode, **{**NODES, **init_kwargs})
+
+
+def hypotheses(executor, rows, batch_size, num_beams):
+    executor.generation = Generation(
+        {"num_beams": num_beams}, executor.model.generation_config, positions=executor.positions
+    )
+    found = {}
+    for batch in batches_of(rows, batch_size):
+        texts = executor.translate_batch(executor._complete(collate([rows[row] for row in batch])))
+        found.update(zip(batch, texts, strict=True))
+    return [found[row] for row in range(len(rows))]

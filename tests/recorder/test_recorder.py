@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-import datetime
-import enum
 import math
 import pickle
 import random
@@ -14,19 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 
 from runway import EvalRecorder
 from runway.errors import DataError
 from runway.recorder.table import SampleTable
-
-
-def recorder_of(**columns) -> EvalRecorder:
-    recorder = EvalRecorder("rec")
-    recorder.log_sample_dict_batch(columns)
-    return recorder
+from tests.recorder.samples import recorder_of, typed
 
 
 def run_python(code: str) -> str:
@@ -87,16 +78,6 @@ VALUES = {
 }
 
 
-def typed(value):
-    if isinstance(value, list):
-        return [typed(item) for item in value]
-    if isinstance(value, dict):
-        return {key: typed(item) for key, item in value.items()}
-    if isinstance(value, PIL.Image.Image):
-        return value.mode, value.size, value.tobytes()
-    return type(value), value
-
-
 @pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize("how", ["batch", "single", "column", "pieces"])
 def test_values_come_back_as_they_were(name, how):
@@ -130,72 +111,6 @@ def test_whole_numbers_beside_fractions_become_floats_however_they_are_batched()
     for value in [1, 2.5, 3]:
         one_by_one.log_sample_dict_batch({"x": np.array([value])})
     assert typed(once["x"]) == typed(one_by_one["x"]) == typed([1.0, 2.5, 3.0])
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        (torch.tensor([1, 2]), [1, 2]),
-        (torch.tensor([[1.5], [2.5]], requires_grad=True), [[1.5], [2.5]]),
-        (torch.tensor([0.5, 1.5], dtype=torch.bfloat16), [0.5, 1.5]),
-        (torch.tensor([True, False]), [True, False]),
-        (torch.zeros(2, 0), [[], []]),
-        (torch.arange(12).reshape(2, 3, 2), [[[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]]]),
-        (np.array([1, 2], dtype=np.int8), [1, 2]),
-        (np.array([1.5, np.nan], dtype=np.float32)[:1].repeat(2), [1.5, 1.5]),
-        (np.array(["a", "b"]), ["a", "b"]),
-        (np.array([{"a": 1}, None], dtype=object), [{"a": 1}, None]),
-        (np.array([1, 2], dtype=">i4"), [1, 2]),
-        ([torch.tensor(1), torch.tensor([2, 3])], [1, [2, 3]]),
-        ([np.float32(0.5), np.float64(2)], [0.5, 2.0]),
-        ([np.int32(1), np.bool_(True)], [1, True]),
-        ([np.array([1, 2]), np.array([3])], [[1, 2], [3]]),
-        ([(1, 2), (3,)], [[1, 2], [3]]),
-        ([{3, 1}, frozenset()], [[1, 3], []]),
-        ([datetime.date(2020, 1, 2), datetime.datetime(2020, 1, 2, 3)], ["2020-01-02", "2020-01-02T03:00:00"]),
-        ([Path("a/b"), enum.Enum("E", {"x": 5}).x], ["a/b", 5]),
-        ([dataclasses.make_dataclass("D", ["a"])(1), None], [{"a": 1}, None]),
-        (range(2), [0, 1]),
-    ],
-)
-def test_tensors_arrays_and_others_become_plain(given, kept):
-    recorder = recorder_of(x=given)
-    assert typed(recorder["x"]) == typed(kept)
-    singly = EvalRecorder("rec")
-    for value in given:
-        singly.log_sample_dict({"x": value})
-    assert typed(singly["x"]) == typed(kept)
-
-
-def test_an_object_of_another_type_becomes_text_with_a_warning(capsys):
-    class Odd:
-        def __str__(self):
-            return "odd one"
-
-    assert recorder_of(strange=[Odd(), 1])["strange"] == ["odd one", 1]
-    assert "column 'strange': a Odd is logged as text" in capsys.readouterr().err
-
-
-def test_images_come_back_pixel_for_pixel():
-    noise = np.random.default_rng(0).integers(0, 255, (5, 7, 3), dtype=np.uint8)
-    image = PIL.Image.fromarray(noise)
-    grey = image.convert("L")
-    recorder = recorder_of(one=[image, None, grey], several=[[image, grey], [], None], mixed=[image, "x", {"a": grey}])
-    assert typed(recorder["one"]) == typed([image, None, grey])
-    assert typed(recorder["several"]) == typed([[image, grey], [], None])
-    assert typed(recorder["mixed"]) == typed([image, "x", {"a": grey}])
-
-
-def test_nothing_is_shared_with_what_was_logged():
-    row = {"list": [1], "dict": {"a": [1]}}
-    array, tensor = np.array([[1, 2]]), torch.tensor([[1, 2]])
-    recorder = recorder_of(list=[row["list"]], dict=[row["dict"]], array=array, tensor=tensor)
-    row["list"].append(2)
-    row["dict"]["a"].append(2)
-    array[0, 0] = tensor[0, 0] = 9
-    recorder[0]["list"].append(3)
-    recorder["dict"][0]["a"].append(3)
-    assert recorder[0] == {"list": [1], "dict": {"a": [1]}, "array": [1, 2], "tensor": [1, 2]}
 
 
 def test_ragged_columns_are_filled_both_ways():
@@ -374,26 +289,6 @@ def test_stats_are_plain_and_a_copy():
     assert recorder.get_stats_logs("list") == [{"acc": 0.5, "matrix": [[1.0, 0.0], [0.0, 1.0]], "loss": 1.0}]
 
 
-def test_views():
-    image = PIL.Image.new("RGB", (2, 2))
-    recorder = recorder_of(a=[1, None], b=[True, None], m=[1, "x"], l=[[1], [2, 3]], i=[image, None])
-    frame = recorder.get_sample_logs("pandas")
-    assert str(frame["a"].dtype) == "Int64"
-    assert frame["m"].tolist() == [1, "x"]
-    assert frame["l"].tolist() == [[1], [2, 3]]
-    assert recorder.get_sample_logs("arrow")["m"].to_pylist() == ["1", '"x"']
-    dataset = recorder.get_sample_logs("dataset")
-    assert dataset[0]["i"].size == (2, 2)
-    assert dataset[1]["i"] is None
-    assert recorder.get_sample_logs("csv").splitlines()[0] == '"a","b","m","l","i"'
-    assert recorder.get_sample_logs_column("a", "arrow").to_pylist() == [1, None]
-    assert recorder_of(x=[1, 2]).get_sample_logs_column("x", "numpy").dtype == np.int64
-    assert recorder.get_sample_logs_column("l", "numpy").tolist() == [[1], [2, 3]]
-    with pytest.raises(DataError, match="data_format must be one of") as raised:
-        recorder.get_sample_logs("panda")
-    assert "'pandas'" in raised.value.hint
-
-
 def test_the_temporary_file_goes_with_the_recorder(monkeypatch, tmp_path):
     monkeypatch.setattr(SampleTable, "MEMORY_LIMIT", 1000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -489,10 +384,3 @@ def test_old_constructor_and_rename():
     recorder.rename("new", "dir")
     assert recorder.save_dir == Path("dir/new")
     assert EvalRecorder("x").meta_config == {"name": "x", "base_dir": None}
-
-
-def test_upload_without_a_run_says_so(capsys):
-    assert recorder_of(a=[1]).upload_to_wandb() is False
-    assert "no run is active" in capsys.readouterr().err
-    with pytest.raises(DataError, match="columns_to_log names 'b'"):
-        recorder_of(a=[1]).upload_to_wandb(columns_to_log=["b"])

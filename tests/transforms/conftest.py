@@ -45,3 +45,9 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     ).save_pretrained(folder)
     return folder
+
+
+def node(cls: type, **settings: Any) -> Any:
+    made = cls(name="process:X")
+    made.setup(**settings)
+    return made

@@ -1,15 +1,11 @@
-"""Batches: padding, length buckets, order under seed, epoch and ranks, resuming within an epoch."""
+"""MakeDataloaders: batches, resuming within an epoch, workers, and mistakes."""
 
 from __future__ import annotations
 
 import pickle
-import socket
 from collections.abc import Callable
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
@@ -17,26 +13,11 @@ from torch.utils.data import DistributedSampler
 
 from runway.config.reads import Reads, RecordedView
 from runway.errors import ConfigError, DataError
-from runway.transforms.arrow_tables import column, lengths
-from runway.transforms.batching.collate import IndexedRows, PadBatch
 from runway.transforms.batching.dataloaders import make_dataloader
 from runway.transforms.batching.length_buckets import LengthBucketSampler
+from tests.transforms.batching.tokens import CONFIG, tokens
 
 Make = Callable[..., Any]
-CONFIG = {"meta": {"seed": 3}, "train": {"batch_size": 4}, "test": {"batch_size": 8}}
-
-
-def tokens(rows: int, seed: int = 0) -> Dataset:
-    """Rows of 1 to 60 tokens; a row's tokens are its number."""
-    lengths = np.random.default_rng(seed).integers(1, 60, rows)
-    return Dataset.from_dict(
-        {
-            "text": [f"row {n}" for n in range(rows)],
-            "label": [n % 2 for n in range(rows)],
-            "input_ids": [[n + 1] * int(length) for n, length in enumerate(lengths)],
-            "attention_mask": [[1] * int(length) for length in lengths],
-        }
-    )
 
 
 def test_a_batch(make: Make) -> None:
@@ -68,58 +49,6 @@ def test_a_batch(make: Make) -> None:
     assert sorted(torch.cat([batch["index"] for batch in test]).tolist()) == list(range(20))
 
 
-def test_length_buckets_waste_little() -> None:
-    dataset = tokens(2000)
-
-    def padding(**settings: Any) -> float:
-        masks = [batch["attention_mask"] for batch in make_dataloader(dataset, batch_size=16, shuffle=True, **settings)]
-        return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
-
-    assert padding(pad_to_multiple_of=None) < 0.05
-    assert padding(pad_to_multiple_of=None, length_bucketed=False) > 0.3
-
-
-def test_the_order_follows_seed_and_epoch() -> None:
-    lengths = np.random.default_rng(1).integers(1, 200, 1000)
-
-    def order(seed: int, epoch: int) -> list[list[int]]:
-        sampler = LengthBucketSampler(lengths, 8, seed=seed)
-        sampler.set_epoch(epoch)
-        return list(sampler)
-
-    assert order(1, 0) == order(1, 0)
-    assert order(1, 0) != order(1, 1)
-    assert order(1, 0) != order(2, 0)
-    for epoch in range(3):
-        batches = order(1, epoch)
-        assert sorted(chain.from_iterable(batches)) == list(range(1000))
-        assert lengths[batches[0]].max() == lengths.max(), "the longest comes first"
-
-
-def test_batches_filled_by_tokens() -> None:
-    lengths = np.random.default_rng(1).integers(1, 200, 1000)
-    sampler = LengthBucketSampler(lengths, max_tokens_per_batch=1024)
-    counts = set()
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
-        batches = list(sampler)
-        counts.add(len(batches))
-        assert sorted(chain.from_iterable(batches)) == list(range(1000))
-        assert max(len(batch) * -(-int(lengths[batch].max()) // 8) * 8 for batch in batches) <= 1024
-    assert len(counts) == 1, "schedulers count on the number of batches"
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("rows", [1, 7, 64, 1001])
-def test_every_row_once_whatever_the_size(rows: int, shuffle: bool) -> None:
-    lengths = np.random.default_rng(0).integers(0, 9, rows)
-    sampler = LengthBucketSampler(lengths, 8, shuffle=shuffle)
-    assert sorted(chain.from_iterable(sampler)) == list(range(rows))
-    assert len(sampler) == -(-rows // 8)
-    dropping = LengthBucketSampler(lengths, 8, shuffle=shuffle, drop_last=True)
-    assert len(dropping) == max(rows // 8, 1)
-
-
 def test_lightning_leaves_the_sampler_alone() -> None:
     sampler = LengthBucketSampler([1, 2, 3])
     assert isinstance(sampler, DistributedSampler)
@@ -135,48 +64,6 @@ def test_a_loader_can_be_pickled() -> None:
     loader = make_dataloader(tokens(11), batch_size=4, shuffle=True)
     again = pickle.loads(pickle.dumps(loader))
     assert [batch["index"].tolist() for batch in again] == [batch["index"].tolist() for batch in loader]
-
-
-def _rank(rank: int, port: int, folder: str) -> None:
-    import torch.distributed as dist
-
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    for shuffle in (True, False):
-        loader = make_dataloader(tokens(101), batch_size=4, shuffle=shuffle)
-        loader.sampler.set_epoch(1)
-        torch.save([(batch["index"], batch["input_ids"].shape[1]) for batch in loader], f"{folder}/{rank}-{shuffle}.pt")
-    dist.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_ranks_share_the_batches(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_rank, (port, str(tmp_path)), nprocs=2)
-    for shuffle in (True, False):
-        first, second = (torch.load(tmp_path / f"{rank}-{shuffle}.pt") for rank in range(2))
-        assert len(first) == len(second) == 13
-        assert {int(row) for index, _ in first + second for row in index} == set(range(101))
-        apart = [abs(one - other) for (_, one), (_, other) in zip(first, second, strict=True)]
-        assert sum(apart) / len(apart) <= 8, "the batches of a step are alike in length"
-
-
-def test_the_right_padding(make: Make, tokenizer_folder: Path) -> None:
-    batch = {
-        "input_ids": [np.array([1, 2]), np.array([3])],
-        "labels": [np.array([1]), np.array([1, 2])],
-        "index": np.arange(2),
-    }
-    padded = PadBatch({"input_ids": 9}, None, None)(batch)
-    assert padded["input_ids"].tolist() == [[1, 2], [3, 9]]
-    assert padded["labels"].tolist() == [[1, -100], [1, 2]]
-    assert PadBatch({}, None, 4, "left")(batch)["input_ids"].tolist() == [[0, 0, 1, 2], [0, 0, 0, 3]]
-    config = {**CONFIG, "tokenizer_config": {"version_name": str(tokenizer_folder), "init_kwargs": {"pad_token": "."}}}
-    loaders = make("MakeDataloaders", global_config=config)(DatasetDict(train=tokens(30)))
-    padded_ids = [batch["input_ids"][batch["attention_mask"] == 0] for batch in loaders["train_dataloaders"][0]]
-    assert set(torch.cat(padded_ids).tolist()) == {12}
 
 
 def test_other_columns(make: Make) -> None:
@@ -221,11 +108,3 @@ def test_mistakes(make: Make, settings: dict, data: dict, error: type, expected:
         make("MakeDataloaders", global_config=CONFIG, **settings)(DatasetDict(data))
     assert expected in str(caught.value)
     assert "process:MakeDataloaders" in str(caught.value)
-
-
-def test_rows_behind_a_selection() -> None:
-    dataset = tokens(20).select([5, 3, 11])
-    assert lengths(column(dataset, "input_ids")).tolist() == [len(ids) for ids in dataset["input_ids"]]
-    batch = IndexedRows(dataset, ["input_ids"])[[2, 0]]
-    assert [ids[0] for ids in batch["input_ids"]] == [12, 6]
-    assert batch["index"].tolist() == [2, 0]

@@ -1,4 +1,4 @@
-"""Rows for the tests of this folder."""
+"""Rows to split, select and filter."""
 
 from __future__ import annotations
 

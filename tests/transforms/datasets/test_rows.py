@@ -1,4 +1,4 @@
-"""Selecting, filtering and joining rows."""
+"""Selecting, filtering, labelling and joining rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splitting rows: by chance, in blocks, by groups, with strata."""
+"""Splitting rows: at random, in blocks and groups, by strata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from datasets import Dataset, DatasetDict
 from runway.errors import ConfigError, DataError
 
 Make = Callable[..., Any]
-
 SPLIT = "datasets.splits:SplitHFDataset"  # the demo has a class of this name
 
 

@@ -1,53 +1,20 @@
-"""LoadHFDataset: every form of local data, parts of splits, dummy data, and errors that name file and line."""
+"""LoadHFDataset: folders, patterns, assets, parts of splits, dummy data, and what is said of mistakes."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from runway.assets import file_sum
 from runway.errors import AssetError, ConfigError, DataError
-from runway.transforms.arrow_tables import TableWriter
+from tests.transforms.loading.conftest import ROWS
 
-ROWS = [{"text": f"review {n}", "label": n % 2} for n in range(10)]
 Make = Callable[..., Any]
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A folder ``data`` with the ten rows in many forms."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    lines = [f"{row['text']},{row['label']}" for row in ROWS]
-    (folder / "r.csv").write_text("\n".join(["text,label", *lines]) + "\n")
-    (folder / "r.tsv").write_text("\n".join(["text,label", *lines]).replace(",", "\t"))
-    (folder / "r.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
-    (folder / "r.json").write_text(json.dumps(ROWS, indent=1))
-    with gzip.open(folder / "r.csv.gz", "wt") as file:
-        file.write((folder / "r.csv").read_text())
-    dataset = Dataset.from_list(ROWS)
-    dataset.to_parquet(folder / "r.parquet")
-    dataset.save_to_disk(folder / "saved_dataset")
-    DatasetDict(train=dataset, test=dataset.select(range(3))).save_to_disk(folder / "saved")
-    (next((folder / "saved_dataset").glob("*.arrow"))).rename(folder / "r.arrow")
-    return folder
-
-
-@pytest.mark.parametrize("name", ["r.csv", "r.tsv", "r.jsonl", "r.json", "r.csv.gz", "r.parquet", "r.arrow"])
-def test_one_file_of_each_format(make: Make, data: Path, name: str) -> None:
-    node = make("LoadHFDataset", dataset_path=f"data/{name}")
-    loaded = node()
-    assert isinstance(loaded, DatasetDict)
-    assert loaded["train"].to_list() == ROWS
-    assert node._reads.files == {("file", str(data / name))}
 
 
 @pytest.mark.parametrize("name", ["r.csv", "r.tsv", "r.jsonl", "r.json", "r.csv.gz", "r.parquet", "r.arrow", "saved"])
@@ -55,15 +22,6 @@ def test_dummy_data_are_the_first_rows(make: Make, data: Path, name: str) -> Non
     node = make("LoadHFDataset", dataset_path=f"data/{name}", dummy_rows=4, use_dummy_data=True)
     assert node()["train"].to_list() == ROWS[:4]
     assert node._reads.flags == {"use_dummy_data": True}
-
-
-def test_dummy_data_of_a_large_file_read_little_of_it(make: Make, tmp_path: Path) -> None:
-    good = "text,label\n" + "some words,1\n" * 200_000
-    (tmp_path / "large.csv").write_bytes(good.encode() + b"\xff\xfe,1,2,3\n")
-    node = make("LoadHFDataset", dataset_path="large.csv", use_dummy_data=True)
-    assert len(node()["train"]) == 100
-    with pytest.raises(DataError):
-        make("LoadHFDataset", dataset_path="large.csv")()
 
 
 def test_folders_made_by_save_to_disk(make: Make, data: Path) -> None:
@@ -113,66 +71,6 @@ def test_fields_and_splits(make: Make, data: Path) -> None:
     assert loaded["train"].to_list() == ROWS[:8]
     assert loaded["valid"].to_list() == ROWS[8:]
     assert loaded["both"].to_list() == [ROWS[0], ROWS[9]]
-
-
-def test_types_survive(make: Make, tmp_path: Path) -> None:
-    features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
-    Dataset.from_list(ROWS, features=features).to_parquet(tmp_path / "r.parquet")
-    loaded = make("LoadHFDataset", dataset_path="r.parquet")()
-    assert loaded["train"].features["label"].names == ["neg", "pos"]
-
-
-def test_text_stays_text(make: Make, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text('text,label\n"None",1\nNA,2\n"two\nlines, ""quoted""",3\n')
-    assert make("LoadHFDataset", dataset_path="a.csv")()["train"]["text"][:] == ["None", "NA", 'two\nlines, "quoted"']
-
-
-def test_csv_options_and_json_field(make: Make, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("x;1\ny;2\n")
-    options = {"delimiter": ";", "column_names": ["text", "label"]}
-    assert make("LoadHFDataset", dataset_path="a.csv", load_kwargs=options)()["train"][1] == {"text": "y", "label": 2}
-    (tmp_path / "a.json").write_text(json.dumps({"version": 1, "data": ROWS}))
-    assert make("LoadHFDataset", dataset_path="a.json", load_kwargs={"field": "data"})()["train"].to_list() == ROWS
-    with pytest.raises(DataError, match="'delimitr'") as caught:
-        make("LoadHFDataset", dataset_path="a.csv", load_kwargs={"delimitr": ";"})()
-    assert "did you mean 'delimiter'" in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["bad.csv", "bad.jsonl", "bad.txt"])
-def test_bad_utf8_names_byte_and_line(make: Make, tmp_path: Path, name: str) -> None:
-    content = {
-        "bad.csv": b"text,label\nfine,1\ncaf\xe9,0\n",
-        "bad.jsonl": b'{"text": "fine"}\n\n{"text": "caf\xe9"}\n',
-        "bad.txt": b"fine\nfine\ncaf\xe9\n",
-    }[name]
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError) as caught:
-        make("LoadHFDataset", dataset_path=name)()
-    message = str(caught.value)
-    assert f"{name!r} is not valid utf-8: byte 0xe9 at offset {content.index(0xE9)}, line 3" in message
-    assert "process:LoadHFDataset" in message
-    assert make("LoadHFDataset", dataset_path=name, encoding="latin-1")()["train"]["text"][-1] == "café"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
-        ("a.csv", "text,label\nx,1\ny\n", "Row #3"),
-        ("a.csv", "", "is empty"),
-        ("a.csv", "text,text\nx,1\n", "'text' is there twice"),
-        ("a.jsonl", '{"text": "x"}\n{"text": \n', "line 2"),
-        ("a.json", '[{"text": "x"}, 3]', "item 1 of the list is not an object"),
-        ("a.json", '[{"text": "x"', "line 1"),
-        ("a.parquet", "not parquet", "cannot be read"),
-        ("a.txt", "", "is empty"),
-    ],
-)
-def test_broken_files(make: Make, tmp_path: Path, name: str, content: str, expected: str) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(DataError) as caught:
-        make("LoadHFDataset", dataset_path=name)()
-    assert expected in str(caught.value)
-    assert str(tmp_path / name) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -233,19 +131,6 @@ def test_a_hub_name_without_network(make: Make) -> None:
     with pytest.raises(AssetError, match="not reachable") as caught:
         make("LoadHFDataset", dataset_name="no-such/dataset")()
     assert "dataset_path" in str(caught.value)
-
-
-def test_large_tables_are_spilled_to_a_memory_mapped_file() -> None:
-    import pyarrow as pa
-
-    writer = TableWriter("test", in_memory_bytes=1000)
-    for start in range(0, 1000, 100):
-        writer.add(pa.table({"n": range(start, start + 100)}))
-    dataset = writer.finish()
-    assert dataset["n"][:] == list(range(1000))
-    assert dataset.cache_files
-    with pytest.raises(DataError, match="same columns"):
-        writer.add(pa.table({"m": range(1000)}))
 
 
 def test_the_sum_of_a_local_file_is_checked(make: Make, tmp_path: Path) -> None:
