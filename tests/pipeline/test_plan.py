@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runway import BaseTransform, DataPipeline, register_transform_functor
+from runway.registry import USER, transforms
 
 
 @register_transform_functor("plan:Give")
@@ -93,3 +94,61 @@ def test_a_damaged_entry_runs_again(plan: Any, tmp_path: Path) -> None:
         if '"node":"input:A"' in meta.read_text():
             meta.write_text("{torn")
     assert plan(nodes())["input:A"][0] == "run"
+
+
+def test_an_input_with_another_content(plan: Any, tmp_path: Path) -> None:
+    plan(nodes(), prepare=True)
+    DataPipeline({"transforms": nodes(value=2)}, {"scale": 1}, project=tmp_path).prepare(["input:A"])
+    assert plan(nodes(value=2)) == {
+        "input:A": ("cached", []),
+        "process:B": ("run", ["input input:A"]),
+        "output:C": ("maybe", ["input process:B"]),
+    }
+
+
+def give_of(step: int) -> type:
+    """A class that is another one for each step, as after an edit of its code."""
+
+    class Edited(BaseTransform):
+        def _call(self, data: Any) -> int:
+            return step
+
+    return transforms.register(Edited, "EditedForPlan")
+
+
+def test_changed_code(plan: Any) -> None:
+    given = {"output:A": {"transform_name": "EditedForPlan"}}
+    give_of(1)
+    try:
+        assert plan(given, prepare=True) == {"output:A": ("cached", [])}
+        give_of(2)
+        reason = f"code: {__name__}.give_of.<locals>.Edited.<step> changed"
+        assert plan(given) == {"output:A": ("run", [reason])}
+    finally:
+        del transforms.levels[USER]["EditedForPlan"]
+
+
+class Load(BaseTransform):
+    def _call(self, data: Any) -> str:
+        return self.track_file("rows.txt").read_text() * 5000  # too long to be kept beside what is known of it
+
+
+LOAD = {"output:L": {"transform_name": f"{__name__}:Load"}}
+
+
+def test_a_file_that_was_read_has_changed(plan: Any, tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("one")
+    plan(LOAD, prepare=True)
+    (tmp_path / "rows.txt").write_text("two")
+    assert plan(LOAD) == {"output:L": ("run", ["file rows.txt changed"])}
+    (tmp_path / "rows.txt").write_text("one")
+    assert plan(LOAD) == {"output:L": ("cached", [])}
+
+
+def test_a_damaged_value_is_a_reason(plan: Any, tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("one")
+    plan(LOAD, prepare=True)
+    [value] = tmp_path.glob("cache/??/*/value.*")
+    value.write_bytes(b"?")
+    assert plan(LOAD) == {"output:L": ("run", ["its entry was damaged"])}
+    assert plan(LOAD, prepare=True) == {"output:L": ("cached", [])}

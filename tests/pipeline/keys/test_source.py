@@ -108,3 +108,7 @@ def test_what_is_done_to_an_object_counts_as_its_making() -> None:
 def test_a_line_belongs_to_a_definition_from_its_decorator_on() -> None:
     source = SourceFile(Path("ops.py"), textwrap.dedent(BASE).encode())
     assert [source.name_at(line) for line in (2, 3, 5, 6, 7)] == ["LIMIT", None, "clean", "clean", "clean"]
+
+
+def test_a_class_reads_its_annotations() -> None:
+    assert facts("class C:\n    x: int = 1\n", "C").digest != facts("class C:\n    x: float = 1\n", "C").digest

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runway.config.reads import Reads
-from runway.pipeline.keys.tracked import KnownFiles, read_set, states
+from runway.pipeline.keys.tracked import RACY_NS, KnownFiles, read_set, states
 
 
 def state(project: Path, kind: str, name: str, known: KnownFiles | None = None) -> str:
@@ -39,6 +39,27 @@ def test_a_file_that_is_edited_within_the_clocks_grain_is_read_again(tmp_path: P
         file.write_bytes(letter.encode() * 300_000)  # too large to be read at each look-up
         found.add(state(tmp_path, "file", "large.bin", known))
     assert len(found) == 3
+
+
+def test_what_is_known_of_a_file_is_taken_where_it_was_hashed_well_after_the_last_write(tmp_path: Path) -> None:
+    file = tmp_path / "large.bin"
+    file.write_bytes(b"a" * 300_000)
+    known: KnownFiles = {}
+    first = state(tmp_path, "file", "large.bin", known)
+    status = file.stat()
+    written = max(status.st_mtime_ns, status.st_ctime_ns)
+    known["large.bin"][4:] = [written + RACY_NS, "known"]
+    assert state(tmp_path, "file", "large.bin", known) == first
+    known["large.bin"][4:] = [written + RACY_NS + 1, "known"]
+    assert state(tmp_path, "file", "large.bin", known) == "known"
+
+
+def test_a_project_that_moved_is_in_the_same_state(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "data" / "a.csv").write_text("x")
+    for kind, name in (("file", "data"), ("file", "data/a.csv"), ("glob", "data/*.csv")):
+        assert state(tmp_path / "here", kind, name) == state(tmp_path / "there", kind, name)
 
 
 def test_all_that_is_in_a_folder_counts(tmp_path: Path) -> None:
