@@ -76,7 +76,9 @@ class _Walk:
         else:
             self._add_code(cls)
         for index, dependency in enumerate(cls.__dict__.get("DEPENDS_ON", ())):
-            self._add_value(f"{cls.__qualname__}.DEPENDS_ON[{index}]", dependency)
+            name = f"{cls.__qualname__}.DEPENDS_ON[{index}]"
+            if not self._add_value(name, dependency):
+                raise Unfingerprintable(name, dependency)
         while self.waiting:
             self._follow(*self.waiting.pop())
         return Code(_without_paths(self.parts), frozenset(self.packages))

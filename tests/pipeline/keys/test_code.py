@@ -13,6 +13,7 @@ import pytest
 
 from runway.pipeline.keys import code as code_module
 from runway.pipeline.keys.code import Code, code_of
+from runway.pipeline.keys.fingerprint import Unfingerprintable
 
 MODULE = """
     import numpy
@@ -140,3 +141,10 @@ def test_where_runways_modules_are_is_no_part(code: Codes) -> None:
     runways = {name for name in code("Op").parts if name.startswith("runway.")}
     assert "runway.BaseTransform" in runways
     assert not [name for name in runways if name.startswith(("runway.transforms", "runway.metrics"))]
+
+
+def test_what_is_named_by_hand_must_have_a_fingerprint(code: Codes) -> None:
+    with pytest.raises(
+        Unfingerprintable, match=r"Depends\.DEPENDS_ON\[0\]: no stable fingerprint for a builtins.object"
+    ):
+        code("Depends", "(LIMIT, clean)", "(object(), clean)")
