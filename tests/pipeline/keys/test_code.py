@@ -144,7 +144,5 @@ def test_where_runways_modules_are_is_no_part(code: Codes) -> None:
 
 
 def test_what_is_named_by_hand_must_have_a_fingerprint(code: Codes) -> None:
-    with pytest.raises(
-        Unfingerprintable, match=r"Depends\.DEPENDS_ON\[0\]: no stable fingerprint for a builtins.object"
-    ):
+    with pytest.raises(Unfingerprintable, match=r"DEPENDS_ON\[0\]: no stable fingerprint"):
         code("Depends", "(LIMIT, clean)", "(object(), clean)")
