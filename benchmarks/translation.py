@@ -41,7 +41,7 @@ from transformers import AutoModelForSeq2SeqLM  # noqa: E402
 from runway import DataPipeline, load_config  # noqa: E402
 from runway.executors import Seq2SeqExecutor, best_precision  # noqa: E402
 from runway.executors.seq2seq.generation import Generation  # noqa: E402
-from runway.executors.seq2seq.token_loss import PackedHead, packed_logits, smoothed_cross_entropy  # noqa: E402
+from runway.executors.seq2seq.token_loss import PackedHead, smoothed_cross_entropy  # noqa: E402
 from runway.experiment.trainer import quiet_lightning  # noqa: E402
 from runway.log import set_quiet  # noqa: E402
 
@@ -146,9 +146,8 @@ def plain_step(executor: Any, model: Any, head: Any, precision: bool) -> Callabl
     def step(batch: dict[str, Any]) -> None:
         names = ("input_ids", "attention_mask", "decoder_input_ids")
         with torch.autocast("cpu", torch.bfloat16, enabled=precision):
-            logits = packed_logits(
-                model, head, batch["positions"], **{name: batch[name] for name in names}, use_cache=False
-            )
+            inputs = {name: batch[name] for name in names}
+            logits = head.logits(model, batch["positions"], **inputs, use_cache=False)
             loss = smoothed_cross_entropy(logits, batch["targets"], executor.label_smoothing)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
