@@ -48,7 +48,7 @@ def dataset_of_rows(rows: Iterable[Any], features: Mapping[str, Any], where: str
         if wider != schema:
             schema = wider
             writers.append(TableWriter(where))
-        writers[-1].add(_as_schema(table, wider))
+        writers[-1].add(_as_schema(table, wider, where))
     if schema is None:
         return dataset_of(Features(features).arrow_schema.empty_table(), Features(features))
     parts = [writer.finish() for writer in writers]
@@ -56,7 +56,7 @@ def dataset_of_rows(rows: Iterable[Any], features: Mapping[str, Any], where: str
         writer = TableWriter(where)
         for part in parts:
             for table in part.with_format("arrow").iter(ROWS_AT_A_TIME):
-                writer.add(_as_schema(table, schema))
+                writer.add(_as_schema(table, schema, where))
         parts = [writer.finish()]
     inferred = Features.from_arrow_schema(schema)
     types = Features({name: features.get(name, kind) for name, kind in inferred.items()}).arrow_schema
@@ -120,8 +120,11 @@ def _are_classes(values: pa.Array, classes: int) -> bool:
     return found["min"] is None or (found["min"] >= -1 and found["max"] < classes)  # -1 is "no label", as in HF
 
 
-def _as_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def _as_schema(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     """The same rows in a wider form, with null where they have no value."""
     import pyarrow as pa
 
-    return pa.concat_tables([schema.empty_table(), table], promote_options="permissive")
+    try:
+        return pa.concat_tables([schema.empty_table(), table], promote_options="permissive")
+    except pa.ArrowInvalid as error:  # a whole number beside fractions that no float holds exactly
+        raise DataError(f"the rows do not have the same types: {error}", where=where) from error

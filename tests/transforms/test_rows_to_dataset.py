@@ -132,3 +132,11 @@ def test_rows_are_not_in_memory_all_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert made["n"][:] == list(range(5000))
     assert made["text"][3500:3502] == [None, "x" * 10]
     assert made.cache_files
+
+
+def test_a_whole_number_that_no_float_holds_beside_fractions_is_an_error_in_any_batch() -> None:
+    for count in (1, 1000):  # in one batch, and in two
+        rows = [{"x": 2**53 + 1}] * count + [{"x": 0.5}]
+        with pytest.raises(DataError, match="9007199254740993") as caught:
+            rows_to_dataset.dataset_of_rows(rows, {}, "node 'B'")
+        assert caught.value.where == "node 'B'"

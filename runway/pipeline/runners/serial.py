@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import RunFailed
@@ -25,7 +27,7 @@ class SerialRunner(Runner):
 
     def __init__(self, plan: Plan, bench: Bench, spec: Spec, *, quiet: bool = False) -> None:
         super().__init__(plan, bench, spec, quiet=quiet)
-        self._failures: list[NodeFailure] = []
+        self._failures: dict[str, NodeFailure] = {}
         self._lost: set[str] = set()  # failed nodes, and all that needs them
         self._asked: str | None = None
         bench.on_uncached = self._uncached_ran
@@ -44,33 +46,37 @@ class SerialRunner(Runner):
                 self.bench.learn(name, step.base_key, step.entry if step.cached else None)
             for name in targets if values else ():
                 if name not in self._lost:
-                    results[name] = self.bench.take(name)
+                    with self._keeping_failures(name):
+                        results[name] = self.bench.take(name)
         if self._failures:
-            raise RunFailed(list(self._failures))
+            raise RunFailed(list(self._failures.values()))
         return results
 
     def _visit(self, step: Step, *, for_effect: bool) -> None:
-        """Run a step if it is one that is run for its own sake; failures are kept, and cost what depends on them."""
+        """Run a step if it is one that is run for its own sake."""
         name = step.node.name
         if self._lost.intersection(self.plan.inputs(step)):
             self._lost.add(name)
             return
-        try:
+        with self._keeping_failures(name):
             # Its inputs are known by now, or came out otherwise than they were.
             if self.plan.resolve(step) and self._is_up_to_date(step):
                 self._settle(step)
-                return
-            if step.cached:
+            elif step.cached:
                 self._bring_up_to_date(step)
             elif for_effect:
                 self._run_for_effect(step)
+
+    @contextlib.contextmanager
+    def _keeping_failures(self, name: str) -> Iterator[None]:
+        """A failure, of this node or of one above it that is not kept, is told once and ends what depends on it."""
+        try:
+            yield
         except NodeFailure as failure:
-            self._failures.append(failure)
             self._lost |= {failure.node, name}
-            for other in self.plan.steps.values():  # what is not kept has been visited: it is lost with what it takes
-                if not other.cached and self._lost.intersection(self.plan.inputs(other)):
-                    self._lost.add(other.node.name)
-            self.say(f"failed  {failure.node}")
+            if failure.node not in self._failures:
+                self._failures[failure.node] = failure
+                self.say(f"failed  {failure.node}")
 
     def _is_up_to_date(self, step: Step) -> bool:
         """Whether an entry saves the run: an evicted one does where nobody takes the value."""

@@ -122,6 +122,7 @@ class Bench:
         self._found: dict[str, Entry] = {}
         self._values: dict[str, Any] = {}
         self._reads: dict[str, Reads] = {}
+        self._failures: dict[str, NodeFailure] = {}
         self._consumers_left: dict[str, int] = {}
 
     # -- what is known, and how long values live
@@ -188,7 +189,11 @@ class Bench:
         return value, reads, seconds
 
     def compute_uncached(self, name: str) -> None:
-        """Compute a node and the uncached ones above it that are not there yet; a stack, as chains may be long."""
+        """Compute a node and the uncached ones above it that are not there yet; a stack, as chains may be long.
+
+        Raises:
+            NodeFailure: one of them raised, now or for an earlier consumer: it does not run again.
+        """
         waiting = [name]
         while waiting:
             current = waiting[-1]
@@ -197,8 +202,14 @@ class Bench:
                 waiting += missing
                 continue
             waiting.pop()
+            if current in self._failures:
+                raise self._failures[current]
             if current not in self._values:  # two consumers may have waited for it
-                value, reads, seconds = self.compute(current, self.known[current].base_key)
+                try:
+                    value, reads, seconds = self.compute(current, self.known[current].base_key)
+                except NodeFailure as failure:
+                    self._failures[current] = failure
+                    raise
                 self._values[current], self._reads[current] = value, reads
                 self.on_uncached(current, seconds)
 
