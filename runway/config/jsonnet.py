@@ -23,6 +23,7 @@ TEMPLATES = Path(__file__).parents[1] / "templates" / "jsonnet"
 TEMPLATE_GROUPS = ("runway.templates", "runway.plugins")
 TEXT_SUFFIXES = (".jsonnet", ".libsonnet", ".json")
 
+MAX_FRAMES = 10_000  # the engine's own 500 are used up by 70 overrides in one section
 SNIPPET = "<runway>"  # the name under which our own wrapping code shows up in the engine's traces
 MARK = "@@runway:"  # begins the messages of errors that our own wrapping code raises
 
@@ -52,7 +53,7 @@ def evaluate(snippet: str, importer: Importer, *, engine: str | None = None) -> 
     """
     importer.error = None
     try:
-        text = load_engine(engine).evaluate_snippet(SNIPPET, snippet, import_callback=importer)
+        text = load_engine(engine).evaluate_snippet(SNIPPET, snippet, import_callback=importer, max_stack=MAX_FRAMES)
     except RuntimeError as error:
         if importer.error is None:
             raise _explained(str(error), importer) from None

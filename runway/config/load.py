@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,19 +94,13 @@ class _Loader:
             except ConfigError as failure:
                 if not overrides or self.base() is ABSENT:
                     raise
-                number = self._first_to_break(overrides)
+                # the first with which the file, which evaluates without, does not
+                number = bisect_left(
+                    range(len(overrides)), True, key=lambda last: self.try_with(overrides[: last + 1]) is ABSENT
+                )
                 error = _blamed(failure, overrides[number])
             errors.append(error)
             del overrides[number]
-
-    def _first_to_break(self, overrides: Sequence[Override]) -> int:
-        """The first override with which the file, which evaluates without, does not."""
-        for number in range(len(overrides)):
-            try:
-                self.evaluate(overrides[: number + 1])
-            except (ConfigError, EvaluationError):
-                return number
-        raise AssertionError("unreachable: all of them together break it")
 
     def try_with(self, overrides: Sequence[Override]) -> Any:
         """The config with these overrides; ABSENT where it does not evaluate with them."""

@@ -10,6 +10,7 @@ import pytest
 
 from runway.config.jsonnet import ENGINES
 from runway.config.overrides import format_path, parse_override
+from runway.errors import ConfigError
 
 if TYPE_CHECKING:
     from tests.config.conftest import Files
@@ -199,3 +200,22 @@ def test_a_path_written_out_reads_back(path: tuple) -> None:
 def test_texts_hold_what_follows_the_first_equals_sign() -> None:
     values: list[Any] = [parse_override(text).value for text in ("a=b=c", "a==", "a= x ")]
     assert values == ["b=c", "=", " x "]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_hundreds_of_overrides_in_one_section(files: Files, engine: str) -> None:
+    overrides = [f"train.more.key{number}={number}" for number in range(300)]
+    config = files.load(CONFIG, *overrides, engine=engine, check=False)
+    assert config.train.more == {f"key{number}": number for number in range(300)}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_file_that_never_ends_is_an_error(files: Files, engine: str) -> None:
+    with pytest.raises(ConfigError):
+        files.load("local f(x) = f(x + 1) + 1; { mine: f(0) }", engine=engine)
+
+
+def test_the_override_that_breaks_the_file_is_found_among_many(errors_of: Callable) -> None:
+    others = [f"mine.other{number}=1" for number in range(20)]
+    (error,) = errors_of("{ mine: { double: 2 * self.n, n: 1 } }", *others[:13], "mine.n=text", *others[13:])
+    assert error.hint == "the override 'mine.n=text' leads to this"
