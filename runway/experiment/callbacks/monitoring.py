@@ -166,6 +166,8 @@ def checkpoint_callback(train_config: Mapping[str, Any], saved_models: Path) -> 
     interval = given.get("train_time_interval")
     if interval is not None:
         try:
+            if isinstance(interval, bool):  # which timedelta takes for a number
+                raise TypeError("true and false are no times")
             seconds = interval if isinstance(interval, Mapping) else {"seconds": interval}
             given["train_time_interval"] = timedelta(**seconds)
         except TypeError as error:

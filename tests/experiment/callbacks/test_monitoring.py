@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from runway.errors import ConfigError
+from runway.experiment.callbacks.monitoring import checkpoint_callback
 from tests.experiment.tiny import names, tiny
 
 NO_VALIDATION = "data_pipeline.transforms.output:Rows.setup_kwargs={valid: false}"
@@ -78,3 +80,20 @@ def test_a_metric_too_short_to_be_near_gets_what_holds_it_or_the_list(tmp_path: 
     with pytest.raises(ConfigError, match="is not logged") as caught:
         tiny(tmp_path, f"train.model_checkpoint_callback_paras.monitor={monitor}").train()
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [(90, timedelta(seconds=90)), ({"minutes": 2}, timedelta(minutes=2)), (None, None)],
+)
+def test_the_time_between_checkpoints(tmp_path: Path, interval: object, expected: timedelta | None) -> None:
+    paras = {"train_time_interval": interval}
+    made = checkpoint_callback({"model_checkpoint_callback_paras": paras}, tmp_path)
+    assert made._train_time_interval == expected
+
+
+@pytest.mark.parametrize("interval", [True, "soon", {"fortnights": 1}, [1]])
+def test_no_time_between_checkpoints(tmp_path: Path, interval: object) -> None:
+    with pytest.raises(ConfigError, match="must be seconds or") as caught:
+        checkpoint_callback({"model_checkpoint_callback_paras": {"train_time_interval": interval}}, tmp_path)
+    assert caught.value.where == "train.model_checkpoint_callback_paras.train_time_interval"
