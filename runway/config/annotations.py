@@ -143,7 +143,9 @@ def brief(value: Any) -> str:
 
 
 def _fits(value: Any, kind: str | None, takes: Takes) -> bool:
-    if kind is None or any(type(choice) is type(value) and choice == value for choice in takes.choices):
+    if kind is None:
+        return True
+    if takes.choices and any(type(choice) is type(value) and choice == value for choice in takes.choices):
         return True
     found = takes.kinds.get(kind)
     if found is None and kind == "int":
@@ -195,6 +197,8 @@ def _inside(annotation: ast.expr) -> list[ast.expr]:
 
 
 def _name(annotation: ast.expr) -> str:
+    if isinstance(annotation, ast.Name):  # unparsing it would say the same, slowly
+        return annotation.id
     text = ast.unparse(annotation)
     home, _, name = text.rpartition(".")
     return name if home in _HOMES else text

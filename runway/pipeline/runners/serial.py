@@ -58,13 +58,16 @@ class SerialRunner(Runner):
         if self._lost.intersection(self.plan.inputs(step)):
             self._lost.add(name)
             return
+        if not step.cached and not for_effect:  # it runs inside its consumers; its inputs are known by now
+            self.plan.resolve(step)
+            return
         with self._keeping_failures(name):
             # Its inputs are known by now, or came out otherwise than they were.
             if self.plan.resolve(step) and self._is_up_to_date(step):
                 self._settle(step)
             elif step.cached:
                 self._bring_up_to_date(step)
-            elif for_effect:
+            else:
                 self._run_for_effect(step)
 
     @contextlib.contextmanager
