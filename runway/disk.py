@@ -51,7 +51,7 @@ def replace_text(path: str | Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def hold(path: str, waiting: Callable[[], None]) -> Iterator[bool]:
+def hold(path: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lock of ``path``; the file stays, so that there is one lock for all.
 
     ``fcntl.flock`` itself where the system has it: the filelock library (which serves the other systems) costs 0.1 ms
@@ -61,23 +61,17 @@ def hold(path: str, waiting: Callable[[], None]) -> Iterator[bool]:
         path: the file, made where it is not there.
         waiting: called when another process holds it, before the wait.
 
-    Yields:
-        Whether it may have been held before: the first holder leaves a byte in the file.
-
     Raises:
         OSError: the file cannot be made.
     """
     if fcntl is None:
         with _hold_elsewhere(path, waiting):
-            yield True
+            yield
         return
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         _lock(descriptor, path, waiting)
-        held_before = os.fstat(descriptor).st_size > 0
-        if not held_before:
-            os.write(descriptor, b"1")
-        yield held_before
+        yield
     finally:
         os.close(descriptor)  # which gives the lock back
 

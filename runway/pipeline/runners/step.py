@@ -74,8 +74,8 @@ def compute_and_commit(spec: Spec, work: Work, bench: Bench | None = None) -> Do
     """
     bench = bench or open_bench(spec, work)
     base_key = work.parts.key()
-    with bench.entries.store.claim(base_key, work.node) as held_before:
-        entry = bench.entries.usable(base_key) if held_before and not work.forced else None
+    with bench.entries.store.claim(base_key, work.node):
+        entry = None if work.forced else bench.entries.usable(base_key)
         if entry is not None:
             return Done(entry, None)
         value, reads, seconds = bench.compute(work.node, base_key)

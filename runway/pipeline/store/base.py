@@ -132,10 +132,10 @@ class Store(ABC):
         """The same after reading all of the payload."""
 
     @abstractmethod
-    def claim(self, key: str, what: str) -> AbstractContextManager[bool]:
+    def claim(self, key: str, what: str) -> AbstractContextManager[None]:
         """Hold the key: nobody else computes ``what`` meanwhile. Says so when it has to wait.
 
-        Gives whether somebody has held it before: then the entry may be there by now, or parts of it.
+        Look the entry up once more inside: another process may have been faster.
         """
 
     @abstractmethod

@@ -118,30 +118,33 @@ class LocalStore(Store):
     # -- writing
 
     @contextlib.contextmanager
-    def claim(self, key: str, what: str) -> Iterator[bool]:
-        with self.lock(key, f"{what}: another process is computing it, waiting") as held_before:
+    def claim(self, key: str, what: str) -> Iterator[None]:
+        held_before = os.path.exists(self._lock_file(key))
+        with self.lock(key, f"{what}: another process is computing it, waiting"):
             if held_before:
                 self._drop_half_written(key)
-            yield held_before
+            yield
 
     @contextlib.contextmanager
-    def lock(self, name: str, waiting: str) -> Iterator[bool]:
-        """Hold a lock among all that use the store here; gives whether somebody may have held it before.
+    def lock(self, name: str, waiting: str) -> Iterator[None]:
+        """Hold a lock among all that use the store here.
 
         Args:
             name: which lock.
             waiting: said before a wait.
         """
-        folder = f"{self.url}/locks"
-        path = f"{folder}/{name}.lock"
+        path = self._lock_file(name)
         with contextlib.ExitStack() as held:
-            with self._writing(folder):
+            with self._writing(path):
                 try:
-                    held_before = held.enter_context(hold(path, lambda: info(waiting)))
+                    held.enter_context(hold(path, lambda: info(waiting)))
                 except FileNotFoundError:  # the folder: nothing was written yet, or it was deleted meanwhile
-                    os.makedirs(folder, exist_ok=True)
-                    held_before = held.enter_context(hold(path, lambda: info(waiting)))
-            yield held_before
+                    os.makedirs(os.path.dirname(path), exist_ok=True)
+                    held.enter_context(hold(path, lambda: info(waiting)))
+            yield
+
+    def _lock_file(self, name: str) -> str:
+        return f"{self.url}/locks/{name}.lock"
 
     def _drop_half_written(self, key: str) -> None:
         """Delete what killed runs left of this entry: as we hold its lock, nobody is writing it."""

@@ -145,7 +145,7 @@ class RemoteStore(Store):
                 copy = self._copy(entry) or self._fetch(entry)
         return self.copies.load(copy)
 
-    def _fetching(self, key: str) -> AbstractContextManager[bool]:
+    def _fetching(self, key: str) -> AbstractContextManager[None]:
         """One process on this machine fetches an entry: another one's copy is not to be replaced while it is read."""
         return self.copies.lock(f"fetch-{key}", f"{self.location(key)}: another process is fetching it, waiting")
 
@@ -190,7 +190,7 @@ class RemoteStore(Store):
 
     # -- writing
 
-    def claim(self, key: str, what: str) -> AbstractContextManager[bool]:
+    def claim(self, key: str, what: str) -> AbstractContextManager[None]:
         """Hold the key on this machine; two machines may still compute the same node at once, to the same end."""
         return self.copies.claim(key, what)
 
