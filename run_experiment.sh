@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run a demo experiment from raw data to a table of test metrics; the path of the run is printed at the end.
+# Run a demo experiment from raw data to a table of test metrics and a report; where that is is printed at the end.
 #
 #   ./run_experiment.sh [imdb|translation] [key=value …]      the rest goes to --opts of every step: train.batch_size=16
 #
@@ -27,6 +27,10 @@ case "$DEMO" in
         ;;
 esac
 EXPERIMENT_NAME="${EXPERIMENT_NAME:-${DEMO}_demo}"
+FOLDER="experiments/$DEMO"
+for override in "$@"; do
+    if [[ "$override" == meta.EXPERIMENT_FOLDER=* ]]; then FOLDER="${override#*=}"; fi
+done
 
 PYTHON="$(scripts/setup_env.sh)"
 PATH="$(dirname "$PYTHON"):$PATH"
@@ -57,3 +61,6 @@ python src/main.py \
     meta.EXPERIMENT_FOLDER="experiments/$DEMO" \
     executor.init_kwargs.use_data_node="$DATA_NODE" \
     "$@"
+
+# One page that shows the run; its path.
+python -m runway report "$EXPERIMENT_NAME" --folder "$FOLDER"

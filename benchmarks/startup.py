@@ -1,4 +1,5 @@
-"""What a user waits for before anything happens: `runway --help`, and `runway prepare` where all is cached.
+"""What a user waits for before anything happens: `runway --help`, `runway prepare` where all is cached, `runway plan`,
+and `runway inspect` of a cached node.
 
     python benchmarks/startup.py [--quick] [--json FILE]
 
@@ -25,7 +26,23 @@ sys.path.insert(0, str(HERE / "competitors"))
 from harness import Job  # noqa: E402 - beside this script, not installed
 from with_runway import write_project  # noqa: E402
 
-GOALS = {"runway --help": 0.12, "runway prepare, 5 cached nodes": 0.20}
+GOALS = {
+    "runway --help": 0.12,
+    "runway prepare, 5 cached nodes": 0.20,
+    "runway plan, the IMDb config": 0.5,
+    "runway inspect, 10,000 rows": 1.0,
+}
+ROWS = """\
+from runway import BaseTransform, register_transform_functor
+
+
+@register_transform_functor
+class Rows(BaseTransform):
+    def _call(self, data):
+        from datasets import Dataset
+
+        return {"train": Dataset.from_dict({"text": ["some words"] * 10_000, "label": [0, 1] * 5_000})}
+"""
 
 
 def runway_command() -> list[str]:
@@ -59,11 +76,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="runway-bench-") as scratch:
         folder = Path(scratch)
         config = write_project(Job("chain", 5, cached=True, folder=folder))
+        imdb = str(HERE.parent / "configs/imdb_classification/exp_config.jsonnet")
+        (folder / "rows/src/data_ops").mkdir(parents=True)
+        (folder / "rows/src/data_ops/rows.py").write_text(ROWS, encoding="utf-8")
+        rows = folder / "rows/config.jsonnet"
+        pipeline = {"transforms": {"output:Rows": {"transform_name": "Rows"}}}
+        rows.write_text(json.dumps({"experiment_name": "rows", "data_pipeline": pipeline}), encoding="utf-8")
         commands = {
             "python -c pass": [sys.executable, "-c", "pass"],
             "python -c 'import _gojsonnet'": [sys.executable, "-c", "import _gojsonnet"],
             "runway --help": [*runway_command(), "--help"],
             "runway prepare, 5 cached nodes": [*runway_command(), "prepare", str(config)],
+            "runway plan, the IMDb config": [*runway_command(), "plan", imdb],
+            "runway inspect, 10,000 rows": [*runway_command(), "inspect", str(rows), "output:Rows", "--head", "5"],
         }
         for command in commands.values():  # unmeasured: fills the cache, compiles what is not compiled yet
             seconds_of(command, folder)

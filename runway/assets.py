@@ -12,6 +12,7 @@ What is fetched is read as data: nothing in it is installed or run.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,12 +21,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from runway.disk import hold, scratch_name
+from runway.disk import expanded, hold, replace_text, scratch_name, stays_inside
 from runway.errors import AssetError, did_you_mean
-from runway.log import human_bytes, human_seconds, info
+from runway.log import human_bytes, human_seconds, info, warning
+from runway.masking import hide, resolved
+from runway.walk import files_in, mark_as_cache
 
 SCHEMES = ("pypi://", "hf://", "https://", "http://")
 MARKER = "asset.json"
@@ -50,7 +53,7 @@ def fetch(
         project: the project's folder; None is the current one.
 
     Returns:
-        A file or a folder, which is not to be changed. A second call takes no network and hashes nothing.
+        A file or a folder, which is not to be changed. A second call takes no network, and hashes what has changed.
 
     Raises:
         AssetError: it cannot be had, or is not what was pinned.
@@ -60,13 +63,14 @@ def fetch(
     if not is_asset(uri):
         return _local(uri, expected, root)
     name = re.sub(r"[^A-Za-z0-9.=_]+", "-", uri.partition("://")[2]).strip("-.")[:60]
-    entry = root / Path(cache_dir).expanduser() / "assets" / f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:10]}"
+    entry = root / expanded(cache_dir) / "assets" / f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:10]}"
     found = _read_entry(entry, uri, expected)
     if found is not None:
         return found
 
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
+        mark_as_cache(entry.parent.parent)
         with hold(f"{entry}.lock", lambda: info(f"{uri}: another process is fetching it, waiting")):
             found = _read_entry(entry, uri, expected)  # which that one may have fetched
             return found if found is not None else _fetch_into(entry, uri, expected)
@@ -85,10 +89,10 @@ def assets_cache(global_config: Any, project: Path) -> Path:
     """
     config = getattr(global_config, "_config", global_config)  # a RecordedView would record the look
     meta = config.get("meta") if isinstance(config, Mapping) else None
-    folder = meta.get("default_cache_dir") if isinstance(meta, Mapping) else None
+    folder = resolved(meta.get("default_cache_dir"), "meta.default_cache_dir") if isinstance(meta, Mapping) else None
     if not folder or "://" in str(folder):  # a store in a bucket: assets stay on this machine
         folder = "cache"
-    return Path(project) / Path(str(folder)).expanduser()
+    return Path(project) / expanded(str(folder))
 
 
 def hub_is_reachable() -> bool:
@@ -119,7 +123,7 @@ def file_sum(path: Path) -> str:
 
 def folder_sum(folder: Path) -> str:
     """The sha256 over the sorted lines ``<sha256 of a file>  <its path in the folder>``, in hex."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(folder / name for name in files_in(folder))
     lines = [f"{file_sum(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -146,7 +150,10 @@ def _check_sum(uri: str, expected: str | None, actual: str, hint: str) -> None:
 
 
 def _local(text: str, expected: str | None, project: Path) -> Path:
-    path = project / Path(text).expanduser()
+    if "://" in text or "\0" in text:
+        hint = f"addresses begin with {', '.join(SCHEMES)}; a local file is given by its path alone"
+        raise AssetError(f"{text!r} is neither a path nor an address of an asset", hint=hint)
+    path = project / expanded(text)
     if not path.exists():
         siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, siblings) if siblings else f"the folder {path.parent} does not exist"
@@ -157,16 +164,33 @@ def _local(text: str, expected: str | None, project: Path) -> Path:
 
 
 def _read_entry(entry: Path, uri: str, expected: str | None) -> Path | None:
-    """The path of an asset that is in the cache whole, else None."""
+    """The path of an asset that is in the cache whole, else None.
+
+    A file that is the one that was hashed last (by inode, size and times, of which nobody sets the ctime) is not hashed
+    again; any other must have the sum that it was fetched with.
+    """
     try:
         marker = json.loads((entry / MARKER).read_text("utf-8"))
-        whole = all((entry / name).stat().st_size == size for name, size in marker["files"].items())
-    except (OSError, ValueError, KeyError, AttributeError):  # not there, or not as we wrote it: fetch it again
-        return None
-    if not whole:
-        return None
-    _check_sum(uri, expected, marker["sha256"], "correct the sha256 in the config; this is what was fetched")
-    return entry / str(marker["path"])
+        path, digest, files = entry / marker["path"], str(marker["sha256"]), dict(marker["files"])
+        known = all(stays_inside(name) for name in (marker["path"], *files))
+        changed = {name for name, (_, identity) in files.items() if known and identity != _identity(entry / name)}
+        if not known or any(file_sum(entry / name) != files[name][0] for name in changed):
+            warning(f"the asset {uri} is damaged in the cache, or was changed there; it is fetched again")
+            return None
+        if changed:  # a cache that was copied, or touched
+            files |= {name: [files[name][0], _identity(entry / name)] for name in changed}
+            with contextlib.suppress(OSError):  # one that is read-only is hashed each time
+                replace_text(entry / MARKER, json.dumps({**marker, "files": files}, indent=1))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # not there, or not as we wrote it: fetch it again
+    _check_sum(uri, expected, digest, "correct the sha256 in the config; this is what was fetched")
+    return path
+
+
+def _identity(path: Path) -> list[int]:
+    """What changes when a file's content does, whoever sets its times back."""
+    status = path.stat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _fetch_into(entry: Path, uri: str, expected: str | None) -> Path:
@@ -181,9 +205,10 @@ def _fetch_into(entry: Path, uri: str, expected: str | None) -> Path:
         scheme, _, rest = uri.partition("://")
         path, digest = _FETCHERS[scheme](uri, rest, expected, scratch)
         files = [file for file in (scratch / "content").rglob("*") if file.is_file()]
-        sizes = {file.relative_to(scratch).as_posix(): file.stat().st_size for file in files}
+        size = sum(file.stat().st_size for file in files)
+        sums = {file.relative_to(scratch).as_posix(): [file_sum(file), _identity(file)] for file in files}
         relative = path.relative_to(scratch)
-        marker = {"uri": uri, "sha256": digest, "path": relative.as_posix(), "files": sizes}
+        marker = {"uri": hide(uri), "sha256": digest, "path": relative.as_posix(), "files": sums}
         (scratch / MARKER).write_text(json.dumps(marker, indent=1), "utf-8")
         if entry.exists():
             shutil.rmtree(entry)
@@ -191,11 +216,13 @@ def _fetch_into(entry: Path, uri: str, expected: str | None) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     pin = "" if expected else f"; pin it with sha256: {digest}"
-    info(f"fetched {human_bytes(sum(sizes.values()))} in {human_seconds(time.monotonic() - started)}{pin}")
+    info(f"fetched {human_bytes(size)} in {human_seconds(time.monotonic() - started)}{pin}")
     return entry / relative
 
 
 def _fetch_pypi(uri: str, rest: str, expected: str | None, scratch: Path) -> tuple[Path, str]:
+    from runway.archives import extract
+
     requirement, _, inside = rest.partition("/")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*", requirement):
         raise AssetError(
@@ -209,7 +236,7 @@ def _fetch_pypi(uri: str, rest: str, expected: str | None, scratch: Path) -> tup
         raise AssetError(f"pip gave {len(wheels)} wheels for {requirement!r}, not one", where=uri)
     digest = file_sum(wheels[0])
     _check_sum(uri, expected, digest, "the index serves another file than the config's author had: do not use it")
-    path = _extract(uri, wheels[0], inside, scratch / "content")
+    path = extract(wheels[0], inside, scratch / "content", uri)
     shutil.rmtree(downloads)
     return path, digest
 
@@ -246,73 +273,23 @@ def _pip_summary(output: str) -> str:
     return (errors or lines or ["pip failed without a word"])[0][:200]
 
 
-def _extract(uri: str, archive: Path, inside: str, content: Path) -> Path:
-    """Take the file or folder ``inside`` (everything where it is empty) out of a zip."""
-    import zipfile
-
-    inside = inside.strip("/")
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = [member for member in opened.infolist() if not member.is_dir()]
-            names = [member.filename for member in members]
-            prefix = f"{inside}/" if inside else ""  # no path takes everything
-            wanted = [m for m in members if m.filename == inside or m.filename.startswith(prefix)]
-            if not wanted:
-                folders = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
-                raise AssetError(
-                    f"there is no {inside!r} inside {archive.name}",
-                    where=uri,
-                    hint=did_you_mean(inside, [*names, *folders], listing=12),
-                )
-            for member in wanted:
-                _safe(member.filename, uri)
-                opened.extract(member, content)
-    except zipfile.BadZipFile as error:
-        raise AssetError(f"{archive.name} is not a whole zip archive: {error}", where=uri) from error
-    return content / _safe(inside, uri) if inside else content
-
-
-def _safe(name: str, uri: str) -> PurePosixPath:
-    """A member's path, refused where it would leave the folder that it is extracted into."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
-        raise AssetError(f"the path {name!r} leaves the folder that it is extracted into", where=uri)
-    return path
-
-
 def _fetch_http(uri: str, rest: str, expected: str | None, scratch: Path) -> tuple[Path, str]:
-    import urllib.error
-    import urllib.request
-    from urllib.parse import unquote, urlsplit
+    from urllib.parse import unquote
 
-    parts = urlsplit(uri)
+    from runway.archives import extract
+    from runway.downloads import download, parse_address
+
+    parts, name = parse_address(uri)
     if parts.scheme == "http" and expected is None:
         raise AssetError(f"{uri} travels unprotected", hint="use https, or pin the file with sha256")
-    name = PurePosixPath(unquote(parts.path)).name
-    if name in ("", ".", ".."):
-        raise AssetError(f"{uri} names no file", hint="write https://host/folder/file")
-    target = scratch / "content" / _safe(name, uri)
-    way_out = "check the network, or give the path of a file of your own in the config instead"
-    request = urllib.request.Request(uri.partition("#")[0], headers={"User-Agent": "runway"})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response, target.open("wb") as sink:
-            promised = response.headers.get("Content-Length")
-            shutil.copyfileobj(response, sink, _CHUNK)
-            received = sink.tell()
-    except urllib.error.HTTPError as error:
-        answer = f"{error.code} {error.reason}"
-        raise AssetError(f"{uri} cannot be fetched: the server answers {answer}", hint=way_out) from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        raise AssetError(f"{uri} cannot be fetched: {reason} (offline?)", hint=way_out) from error
-    if promised is not None and received != int(promised):
-        raise AssetError(f"{uri} broke off after {received} of {promised} bytes", hint="try again")
+    target = scratch / "content" / name
+    download(uri, target, pinned=expected is not None)
     digest = file_sum(target)
     _check_sum(uri, expected, digest, "the server serves another file than the config's author had")
     if not parts.fragment:
         return target, digest
     archive = target.rename(scratch / target.name)
-    path = _extract(uri, archive, unquote(parts.fragment), scratch / "content")
+    path = extract(archive, unquote(parts.fragment), scratch / "content", uri)
     archive.unlink()
     return path, digest
 
@@ -336,7 +313,9 @@ def _fetch_hf(uri: str, rest: str, expected: str | None, scratch: Path) -> tuple
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    inside = str(_safe(inside.strip("/"), uri)) if inside else ""
+    inside = inside.strip("/")
+    if inside and not stays_inside(inside):
+        raise AssetError(f"the path {inside!r} leaves the repository", where=uri)
     content = scratch / "content"
     try:
         snapshot_download(

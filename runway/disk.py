@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from runway.log import warning
@@ -24,6 +25,10 @@ except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_SCRATCH = re.compile(r"\..+\.tmp-\d+-\d+")
+_ASIDE = ".before"
+MOST_TURNS = 10_000
+"""How often a lock file is opened anew because another holder has deleted it; a second or two of nothing else."""
 
 
 def scratch_name(path: str | Path) -> str:
@@ -32,15 +37,107 @@ def scratch_name(path: str | Path) -> str:
     return os.path.join(folder, f".{name}.tmp-{os.getpid()}-{time.time_ns()}")
 
 
+def stays_inside(name: str) -> bool:
+    """Whether a file of this relative name lies in the folder that it is put in, on any system."""
+    path = PureWindowsPath(name)  # which knows both kinds of slash, and drives
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with the home folder for ``~``; with ``~NAME`` of nobody here it stays as it is."""
+    path = Path(path)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def room_in(folder: Path) -> int:
+    """How many bytes may still be put there: what is free, but for a tenth (1 GiB at the most) that others need."""
+    import shutil
+
+    free = shutil.disk_usage(folder).free
+    return free - min(free // 10, 1 << 30)
+
+
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A path to write to instead; it takes the place of ``path`` when the block ends without an error."""
+def replacing(path: str | Path, *, lasting: bool = False) -> Iterator[Path]:
+    """A path to write to instead; it takes the place of ``path`` when the block ends without an error.
+
+    Args:
+        path: the file, or the folder, that is written.
+        lasting: have it on the disk before it takes the place of the earlier one: after a power cut one of them is
+            there, whole. It waits for the disk.
+    """
     temporary = Path(scratch_name(path))
     try:
         yield temporary
-        os.replace(temporary, path)
+        for part in [*temporary.rglob("*"), temporary] if lasting else ():
+            _sync(part)
+        put_in_place(temporary, path)
+        if lasting:
+            _sync(Path(path).parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def put_in_place(new: Path, path: str | Path) -> None:
+    """Rename a file or a folder to ``path``, in the place of what is there.
+
+    A folder in whose place another one comes stands aside for the moment between two renames. Where a kill falls into
+    it, ``tidy`` puts it back.
+    """
+    if new.is_dir() and os.path.isdir(path):
+        aside = _aside(path)
+        _remove(aside)
+        os.rename(path, aside)
+        os.rename(new, path)
+        _remove(aside)
+    else:
+        os.replace(new, path)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed writers have left in a folder in which nobody else writes, and put back what stands aside."""
+    for path in sorted(folder.rglob(f".*{_ASIDE}")):
+        target = path.with_name(path.name[1:].removesuffix(_ASIDE))
+        if path.is_dir() and not target.exists():
+            path.rename(target)
+        _remove(path)
+    for path in sorted(folder.rglob(".*.tmp-*")):
+        if _SCRATCH.fullmatch(path.name):
+            _remove(path)
+
+
+def _aside(path: str | Path) -> Path:
+    folder, name = os.path.split(path)
+    return Path(folder, f".{name}{_ASIDE}")
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there and can be removed."""
+    if path.is_dir() and not path.is_symlink():
+        import shutil  # which costs some milliseconds to import
+
+        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, *NO_LOCKS):  # a file system that knows no such thing
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def replace_text(path: str | Path, text: str) -> None:
@@ -51,42 +148,153 @@ def replace_text(path: str | Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def hold(path: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of ``path``; the file stays, so that there is one lock for all.
+def hold(path: str, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Hold the lock of ``path``; its file is there only while somebody holds it or waits for it.
 
     ``fcntl.flock`` itself where the system has it: the filelock library (which serves the other systems) costs 0.1 ms
     a lock and 27 ms to import, which is more than all else that a cached trivial node costs.
 
+    The file is deleted by its holder, still locked. Who waited for it gets the lock of a file that is at ``path`` no
+    more, sees that, and opens the next one: there is one lock for all.
+
     Args:
         path: the file, made where it is not there.
         waiting: called when another process holds it, before the wait.
+
+    Yields:
+        Whether the file was there already and is held now: most likely its holder was killed. Never where the file
+        system has no locks: its holder may be alive.
 
     Raises:
         OSError: the file cannot be made.
     """
     if fcntl is None:
         with _hold_elsewhere(path, waiting):
-            yield
+            yield False
         return
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    owner = os.getpid()
+    descriptor, was_there = _take(path, _once(waiting))
     try:
-        _lock(descriptor, path, waiting)
-        yield
+        yield was_there
     finally:
-        os.close(descriptor)  # which gives the lock back
+        if os.getpid() == owner:  # a process that was forked meanwhile has nothing to let go
+            with contextlib.suppress(OSError):  # it cannot be deleted: `cache gc` may, some day
+                if _is_at(path, descriptor):
+                    os.unlink(path)
+            _close(descriptor)
 
 
-def _lock(descriptor: int, path: str, waiting: Callable[[], None]) -> None:
+def is_held(path: str) -> bool | None:
+    """Whether another process, or another place of this one, holds the lock of ``path``; nothing is changed by asking.
+
+    None where the file is there and it cannot be known: another user's file, a file system without locks.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        if fcntl is None:
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     except BlockingIOError:
-        waiting()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _once(say: Callable[[], None]) -> Callable[[], None]:
+    said = False
+
+    def say_once() -> None:
+        nonlocal said
+        if not said:
+            said = True
+            say()
+
+    return say_once
+
+
+def _take(path: str, waiting: Callable[[], None]) -> tuple[int, bool]:
+    """The locked file at ``path``, and whether it was there before."""
+    for _ in range(MOST_TURNS):
+        descriptor, was_there = _open(path)
+        with contextlib.ExitStack() as on_the_way_out:
+            on_the_way_out.callback(_close, descriptor)
+            has_locks = _lock(descriptor, waiting)
+            if has_locks and not _is_at(path, descriptor):
+                continue  # its holder has deleted it
+            on_the_way_out.pop_all()
+        if has_locks:
+            return descriptor, was_there
+        break
+    else:  # a file system that calls one file by another number at each look: its locks hold nothing
+        descriptor, _ = _open(path)
+    folder = os.path.dirname(path)
+    warning(f"no file locks under {folder}: two processes at once may do the same work twice", once=True)
+    return descriptor, False
+
+
+def _open(path: str) -> tuple[int, bool]:
+    """The file, opened to be locked, and whether it was there before."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        descriptor, was_there = os.open(path, flags | os.O_EXCL, 0o666), False
+    except FileExistsError:
+        descriptor, was_there = os.open(path, flags, 0o666), True
+    _open_locks.add(descriptor)
+    return descriptor, was_there
+
+
+def _lock(descriptor: int, waiting: Callable[[], None]) -> bool:
+    """Lock an open file; gives whether its file system has locks."""
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if error.errno in NO_LOCKS:
+            return False
+        if error.errno != errno.ESTALE:  # deleted on another machine: it is looked at next
             raise
-        folder = os.path.dirname(path)
-        warning(f"no file locks under {folder}: two processes at once may do the same work twice", once=True)
+    return True
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    """Whether the open file is the one at ``path``."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESTALE):
+            raise
+        return False
+
+
+def _close(descriptor: int) -> None:
+    """Unlock, also for the processes that were forked meanwhile, and close."""
+    _open_locks.discard(descriptor)
+    with contextlib.suppress(OSError):  # there are no locks
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
+def _close_in_child() -> None:
+    """A forked process holds no lock: one that outlives its killed parent would keep it for ever."""
+    while _open_locks:
+        os.close(_open_locks.pop())
+
+
+_open_locks: set[int] = set()
+if fcntl is not None:
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 @contextlib.contextmanager

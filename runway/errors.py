@@ -8,6 +8,7 @@ that failed in the user's own code.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -109,6 +110,13 @@ class Interrupted(RunwayError):
     exit_code = 130
 
 
+class ToldTraceback(Exception):
+    """What was raised in another process, as that has told it."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}\n"""'
+
+
 class RunFailed(RunwayError):
     """Nodes failed; ``failures`` holds the error of each, in the order in which they failed."""
 
@@ -120,9 +128,19 @@ class RunFailed(RunwayError):
         self.exit_code = min(failure.exit_code for failure in failures)
         count = f"{len(failures)} nodes" if len(failures) != 1 else "1 node"
         super().__init__(f"{count} failed; what does not depend on a failed node was done and is kept")
+        # What the user's code raised comes first, and `%debug` and `pdb.pm()` end in the line that raised it.
+        traceback = getattr(failures[0], "traceback", "")
+        self.__cause__ = failures[0].__cause__ or (ToldTraceback(traceback) if traceback else None)
+        self.__traceback__ = self.__cause__.__traceback__ if self.__cause__ else None
 
     def __str__(self) -> str:
         return "\n".join([super().__str__(), *(str(failure) for failure in self.failures)])
+
+
+def leaves_debugger(error: BaseException) -> bool:
+    """Whether it is how ``q`` leaves pdb."""
+    bdb = sys.modules.get("bdb")  # where nobody debugs it is not loaded, and costs as much as all of a cached plan
+    return bdb is not None and isinstance(error, bdb.BdbQuit)
 
 
 def raise_collected(errors: list[RunwayError], *, where: str | None = None) -> None:
@@ -140,10 +158,10 @@ def must_be(fits: bool, name: str, must: str, value: object, *, where: str, hint
         raise ConfigError(f"`{name}` must be {must}, but is {given} instead", where=where, hint=hint)
 
 
-def must_be_whole(name: str, value: object, *, least: int, where: str) -> None:
+def must_be_whole(name: str, value: object, *, least: int, where: str, hint: str | None = None) -> None:
     """Raise a ConfigError unless the value is an int, and not below ``least``."""
     is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    must_be(is_whole, name, f"a whole number from {least}", value, where=where)
+    must_be(is_whole, name, f"a whole number from {least}", value, where=where, hint=hint)
 
 
 def must_be_known(
@@ -181,6 +199,26 @@ def told_as_config_error(what: str, *kinds: type[Exception], where: str, hint: s
     except kinds as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(f"{what}: {reason}", where=where, hint=hint) from error
+
+
+@contextmanager
+def damage_told_as(kind: type[RunwayError], what: str, *, where: str, hint: str | None = None) -> Iterator[None]:
+    """Around the reading of files that others may have written: whatever is raised becomes an error of that kind.
+
+    The libraries that read files have no class in common for what they find in a damaged one: ``KeyError``,
+    ``RecursionError`` and ``AttributeError`` are among them, ``MemoryError`` for a size that is not true, and Rust's
+    ``PanicException``, which is no ``Exception``.
+    """
+    try:
+        yield
+    except RunwayError as error:
+        error.where = error.where or where
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise  # an interruption
+        reason = " ".join(str(error).split())[:300]
+        raise kind(f"{what}: {reason or type(error).__name__}", where=where, hint=hint) from error
 
 
 def did_you_mean(name: str, known: Iterable[str], *, listing: int = 8) -> str:

@@ -6,9 +6,13 @@ a new one moves it. Those of Lightning stand in ``runway/executors/lightning_int
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def encoder_decoder_types() -> Collection[str]:
@@ -48,12 +52,75 @@ def sdpa_attention(*args: Any, **kwargs: Any) -> Any:
     return sdpa_attention_forward(*args, **kwargs)
 
 
+def weights_not_saved(module: Any) -> set[str]:
+    """The weights that ``save_pretrained`` leaves out, as the architecture computes them (transformers 5.23)."""
+    found = set()
+    for name, part in module.named_modules():
+        before = f"{name}." if name else ""
+        found |= {before + key for key in getattr(part, "_keys_to_ignore_on_save", None) or ()}
+    return found
+
+
 def adapter_layers() -> tuple[type, ...]:
     """The classes that peft puts in the place of a model's layers (peft 0.21)."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils import ModulesToSaveWrapper
 
     return (BaseTunerLayer, ModulesToSaveWrapper)
+
+
+def configs_of_readme(readme: Path) -> tuple[Mapping[str, Mapping[str, Any]], str | None]:
+    """The ``configs`` in the YAML of a dataset's README, by name, and the default's name (datasets 5.2).
+
+    Raises:
+        Exception: what yaml, huggingface_hub or datasets find wrong with it.
+    """
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCard
+
+    found = MetadataConfigs.from_dataset_card_data(DatasetCard.load(readme, ignore_metadata_errors=True).data)
+    return found, found.get_default_config_name()
+
+
+def hf_builders() -> Collection[str]:
+    """The builders that datasets brings along: csv, imagefolder, webdataset, … (datasets 5.2)."""
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    return _PACKAGED_DATASETS_MODULES.keys()
+
+
+def builder_of_suffix(suffix: str) -> str | None:
+    """The builder that reads files whose names end so (``.jpg``), or None (datasets 5.2)."""
+    from datasets.packaged_modules import _EXTENSION_TO_MODULE
+
+    return _EXTENSION_TO_MODULE.get(suffix, (None, {}))[0]
+
+
+def builder_takes(builder: str) -> Callable[[str], bool]:
+    """Whether a builder reads a file of this name, ``metadata.csv`` among them (datasets 5.2)."""
+    from datasets.packaged_modules import _MODULE_TO_EXTENSIONS
+    from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
+
+    suffixes = tuple(_MODULE_TO_EXTENSIONS.get(builder, ()))
+    about = FolderBasedBuilder.METADATA_FILENAMES if builder.endswith("folder") else ()
+    return lambda name: not suffixes or name.endswith(suffixes) or Path(name).name in about
+
+
+def files_as_they_are(splits: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
+    """Paths as ``data_files`` for ``load_dataset``, which would take brackets in one for a pattern (datasets 5.2)."""
+    from datasets.data_files import DataFilesDict, DataFilesList
+
+    return DataFilesDict({split: DataFilesList(list(files), [()] * len(files)) for split, files in splits.items()})
+
+
+def self_contained(dataset: Dataset) -> Dataset:
+    """With the bytes of images and sounds in the rows, where they held the paths of files (datasets 5.2)."""
+    from datasets.features.features import require_storage_embed
+    from datasets.table import embed_table_storage
+
+    if not any(require_storage_embed(feature) for feature in dataset.features.values()):
+        return dataset
+    return dataset.with_format("arrow").map(embed_table_storage, batched=True, batch_size=100).with_format(None)
 
 
 @contextmanager
@@ -97,3 +164,8 @@ def evaluate_offline(offline: bool) -> Iterator[None]:
         yield
     finally:
         settings.HF_EVALUATE_OFFLINE = before
+
+
+def sacrebleu_statistics(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[int]]:
+    """What BLEU or chrF sums up of each pair of texts (sacrebleu 2.6)."""
+    return metric._extract_corpus_statistics(hypotheses, [references])

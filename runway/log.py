@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+from runway.masking import hide
 
 _quiet = False
 _files: list[TextIO] = []
 _said: set[str] = set()
+_elsewhere: Callable[[str, str, bool], None] | None = None
 
 
 def set_quiet(quiet: bool) -> None:
@@ -23,22 +26,46 @@ def set_quiet(quiet: bool) -> None:
     _quiet = quiet
 
 
+def is_quiet() -> bool:
+    """Whether only warnings are shown."""
+    return _quiet
+
+
 def info(message: str) -> None:
     """One line about what happens."""
-    _write(message, show=not _quiet)
+    say(INFO, message)
 
 
 def warning(message: str, *, once: bool = False) -> None:
     """One line about what is probably not meant; ``once``: at most one time in this process."""
-    if once and message in _said:
-        return
-    _said.add(message)
-    _write(f"warning: {message}", show=True)
+    say(WARNING, message, once)
 
 
 def to_files(message: str) -> None:
     """One line for the log files alone: the terminal shows it in another way."""
-    _write(message, show=False)
+    say(FILES, message)
+
+
+INFO, WARNING, FILES = "info", "warning", "files"
+
+
+def say(kind: str, message: str, once: bool = False) -> None:
+    """A line of one of these kinds; of this process, or one that another has handed over."""
+    if _elsewhere is not None:
+        _elsewhere(kind, message, once)
+        return
+    if kind == WARNING:
+        if once and message in _said:
+            return
+        _said.add(message)
+        message = f"warning: {message}"
+    _write(message, show=kind == WARNING or (kind == INFO and not _quiet))
+
+
+def hand_over(take: Callable[[str, str, bool], None] | None) -> None:
+    """Give each later line to ``take(kind, message, once)`` instead: who started this process says it."""
+    global _elsewhere
+    _elsewhere = take
 
 
 def add_file(path: Path) -> None:
@@ -55,6 +82,7 @@ def close_files() -> None:
 
 
 def _write(message: str, *, show: bool) -> None:
+    message = hide(message)
     if show:
         print(message, file=sys.stderr, flush=True)
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -82,8 +110,27 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     console.print(drawn)
 
 
-def _cell(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _cell(value: object) -> Any:
+    if type(value).__module__.startswith("rich."):
+        return value
+    return f"{value:.4f}" if isinstance(value, float) else hide(str(value))
+
+
+def plain_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text to stdout below each other."""
+    sys.stdout.write("\n".join([*in_columns(rows), ""]))
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of rows of text below each other; of a cell with several lines they go on below."""
+    widths = [
+        max(len(line) for row in rows for line in row[place].splitlines() or [""]) for place in range(len(rows[0]))
+    ]
+    for row in rows:
+        cells = [hide(cell).splitlines() for cell in row]
+        for number in range(max(1, *map(len, cells))):
+            line = [cell[number] if number < len(cell) else "" for cell in cells]
+            yield "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
 
 
 def shown(path: str | Path) -> str:

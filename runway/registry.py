@@ -11,10 +11,12 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from runway.errors import ConfigError, did_you_mean
-from runway.user_code import import_user_module
+from runway.user_code import import_named_module
+from runway.user_code import import_project_code as import_project_code  # which projects import from here
 
 C = TypeVar("C", bound=type)
 
@@ -22,11 +24,16 @@ USER, PLUGIN, READY_MADE = "user", "plugin", "ready-made"
 LEVELS = (USER, READY_MADE, PLUGIN)
 
 # Where the ready-made classes of a kind live: imported when a name is looked up, never before.
-READY_MADE_PACKAGES = {"transform": "runway.transforms", "executor": "runway.executors"}
+READY_MADE_PACKAGES = {
+    "transform": ("runway.transforms", "runway.experiment.transforms"),
+    "executor": ("runway.executors",),
+    "head": ("runway.executors.multi_task",),
+    "encoder": ("runway.executors.multi_task",),
+}
 
 
 class Registry:
-    """The classes of one kind (transform or executor), by name."""
+    """The classes of one kind (transform, executor, head or encoder of a MultiTaskExecutor), by name."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -56,7 +63,7 @@ class Registry:
         """The class for a registered name or for ``package.module:Class``.
 
         Raises:
-            ConfigError: there is none, with the closest names.
+            ConfigError: there is none, with the closest names; or it is of a package that a config may not name.
         """
         if not isinstance(name, str):
             raise ConfigError(f"a {self.kind} name must be text, but is {name!r} instead")
@@ -96,10 +103,10 @@ class Registry:
         if self._ready_made_loaded:
             return
         self._ready_made_loaded = True
-        package_name = READY_MADE_PACKAGES[self.kind]
-        package = importlib.import_module(package_name)
-        for module in pkgutil.walk_packages(package.__path__, package_name + "."):
-            importlib.import_module(module.name)
+        for package_name in READY_MADE_PACKAGES[self.kind]:
+            package = importlib.import_module(package_name)
+            for module in pkgutil.walk_packages(package.__path__, package_name + "."):
+                importlib.import_module(module.name)
 
     def _load_plugins(self) -> None:
         if self._plugins_loaded:
@@ -117,10 +124,12 @@ class Registry:
 
     def _import(self, path: str) -> type:
         module_name, _, qualname = path.partition(":")
-        module = import_user_module(module_name, where=f"{self.kind} {path!r}")
+        module = import_named_module(module_name, where=f"{self.kind} {path!r}")
         found: object = module
         for part in qualname.split("."):
             found = getattr(found, part, None)
+            if isinstance(found, ModuleType):  # what a module imports is another's, which the config may not name
+                found = None
         if not isinstance(found, type):
             classes = [key for key, value in vars(module).items() if isinstance(value, type)]
             raise ConfigError(
@@ -151,6 +160,8 @@ def _location(cls: type) -> str:
 
 transforms = Registry("transform")
 executors = Registry("executor")
+heads = Registry("head")
+encoders = Registry("encoder")
 
 
 def _decorator(registry: Registry) -> Callable:
@@ -159,9 +170,11 @@ def _decorator(registry: Registry) -> Callable:
             return registry.register(cls)
         return lambda decorated: registry.register(decorated, cls)
 
-    register.__doc__ = f"Class decorator: enter a {registry.kind} under its class name, or under a name given."
+    register.__doc__ = f"Class decorator: enter this {registry.kind} under its class name, or under a name given."
     return register
 
 
 register_transform_functor = _decorator(transforms)
 register_executor = _decorator(executors)
+register_head = _decorator(heads)
+register_encoder = _decorator(encoders)

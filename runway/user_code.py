@@ -1,17 +1,20 @@
-"""The user's own code: the project's folder, the imports of its modules, their sources as loaded, their tracebacks."""
+"""The user's own code: the project's folder, the imports of its modules, their tracebacks."""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.util
 import os
 import pkgutil
 import sys
-import time
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from runway import project_modules
 from runway.errors import ConfigError, UserCodeError
+from runway.walk import is_cache
 
 
 def find_project(config_path: str | Path) -> Path:
@@ -23,66 +26,73 @@ def find_project(config_path: str | Path) -> Path:
     return start
 
 
-def import_project_code(project: Path, kinds: Iterable[str], extra_modules: Iterable[str] = ()) -> None:
+CODE, CODE_OF = "RUNWAY_CODE", "RUNWAY_CODE_OF"
+"""A submitted job's variables: the folder of its snapshot, and the project that this is the code of."""
+
+
+def code_of(project: Path) -> Path:
+    """Where the code and the configs of a project are taken from: its folder; in a submitted job, its snapshot.
+
+    Data, runs and the cache are those of the project's folder in both.
+    """
+    code = os.environ.get(CODE)
+    return Path(code) if code and os.environ.get(CODE_OF) == str(project.resolve()) else project
+
+
+def placed(project: Path, name: str | Path) -> Path:
+    """A path of the project's, or an absolute one; in a submitted job, files below ``src/`` are the snapshot's."""
+    path = project / name
+    code = code_of(project)
+    if code == project or not path.is_relative_to(project / "src"):
+        return path
+    return code / path.relative_to(project)
+
+
+def import_project_code(
+    project: Path, kinds: Iterable[str], extra_modules: Iterable[str] = (), trusted_packages: Iterable[str] = ()
+) -> None:
     """Import the user's modules, so that what they register is known.
 
     Args:
         project: the project's folder; its ``src/`` goes on ``sys.path`` (the folder itself where it has none).
         kinds: which of ``src/data_ops``, ``src/executors``, ``src/models`` to import, every module in each.
         extra_modules: ``meta.user_modules``, dotted names.
+        trusted_packages: ``meta.trusted_packages``, see ``may_be_named``.
 
     Raises:
+        ConfigError: one of ``extra_modules`` is not there, or is of a package that a config may not name.
         UserCodeError: a module raised while it was imported.
     """
-    source = project / "src" if (project / "src").is_dir() else project
+    trust(project, trusted_packages)
+    code = code_of(project)
+    source = code / "src" if (code / "src").is_dir() else code
     if str(source) not in sys.path:
         sys.path.insert(0, str(source))
     folders = [source / kind for kind in kinds if (source / kind).is_dir()]
-    _write_no_racy_bytecode([source] if source.name == "src" else folders)
+    projects.extend(place for place in (code, project) if place not in projects)  # the inner one first
     for folder in folders:
         # What a package raises, it raises again below, where it is told as the user's error.
         found = pkgutil.walk_packages([str(folder)], folder.name + ".", onerror=lambda name: None)
-        for module in sorted(found, key=lambda module: module.name):
-            import_user_module(module.name, where=str(folder))
+        names = sorted(module.name for module in found)
+        (data_modules if folder.name == "data_ops" else training_modules).update(names)
+        for name in names:
+            import_user_module(name, where=str(folder))
     for name in extra_modules:
-        import_user_module(name, where="meta.user_modules")
-    _keep_sources(source)
+        if not all(part.isidentifier() for part in name.split(".")):
+            hint = "write it as in an import: package.module"
+            raise ConfigError(f"{name!r} is no name of a module", where="meta.user_modules", hint=hint)
+    data_modules.update(extra_modules)
+    for name in extra_modules:
+        import_named_module(name, where="meta.user_modules")
 
 
-RACY_SECONDS = 2.0
-
-
-def _write_no_racy_bytecode(folders: Iterable[Path]) -> None:
-    """Write no bytecode in this process if there are files that were edited a moment ago.
-
-    Python knows stale bytecode by the second of the source's last change and its size: what is written now would
-    be taken for a file that is edited again within the same second.
-    """
-    times = [file.stat().st_mtime for folder in folders for file in folder.rglob("*.py") if file.is_file()]
-    if times and time.time() - max(times) < RACY_SECONDS:
-        sys.dont_write_bytecode = True
-
-
-_sources: dict[str, bytes] = {}
-
-
-def _keep_sources(folder: Path) -> None:
-    """Keep the text of the modules that are loaded: a file that is edited during a run does not say what runs."""
-    inside = str(folder) + os.sep
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file and file.startswith(inside) and file not in _sources:
-            source_of(file)
-
-
-def source_of(file: str) -> bytes | None:
-    """The text of a source file, as it was when it was asked for first; None where there is none."""
-    if file not in _sources:
-        try:
-            _sources[file] = Path(file).read_bytes()
-        except OSError:
-            return None
-    return _sources[file]
+data_modules: set[str] = set()
+"""The names of the modules that were imported for the data pipeline: ``src/data_ops`` and ``meta.user_modules``."""
+training_modules: set[str] = set()
+"""Those of ``src/executors`` and ``src/models``."""
+projects: list[Path] = []
+"""The folders whose code has been imported in this process."""
+project_modules.install()  # as early as can be: what is imported before it bears no marks
 
 
 def import_user_module(name: str, *, where: str) -> object:
@@ -106,6 +116,104 @@ def import_user_module(name: str, *, where: str) -> object:
         raise _user_code_error(name, error) from error
 
 
+_projects: set[Path] = set()
+_trusted: set[str] = set()
+
+
+def trust(project: Path, packages: Iterable[str]) -> None:
+    """From now on configs may name the project's modules, and these packages: ``meta.trusted_packages``."""
+    _projects.update((project.resolve(), code_of(project).resolve()))
+    _trusted.clear()
+    _trusted.update(packages)
+
+
+def import_named_module(name: str, *, where: str) -> object:
+    """Import a module that a config names: the one place where a config decides what code is run.
+
+    Raises:
+        ConfigError: there is no such module, or a config may not name it.
+        UserCodeError: it is there, and raised.
+    """
+    if not may_be_named(name):
+        raise ConfigError(
+            f"the config names the module {name!r}, which is not of the project, of runway or of an installed plugin",
+            where=where,
+            hint=f"if you trust its code: meta+: {{ trusted_packages: ['{name.partition('.')[0]}'] }}",
+        )
+    return import_user_module(name, where=where)
+
+
+def may_be_named(module: str) -> bool:
+    """Whether a config may have this module imported: nothing that merely happens to be installed is run for a config.
+
+    It may name modules of the project, of runway, of installed plugins (packages with an entry point of runway's) and
+    of ``meta.trusted_packages``; and what the program itself has defined or loaded from a place of its own. A module
+    that is not there may be named: importing it says so.
+    """
+    package = module.partition(".")[0]
+    if package in ("runway", "__main__") or any(f"{module}.".startswith(f"{trusted}.") for trusted in _trusted):
+        return True
+    places = _places_of(package)
+    if all(map(_is_in_project, places)):
+        return not any(_is_in_cache(place.joinpath(*module.split(".")[1:])) for place in places)
+    if package in sys.modules and not any(map(_is_installed, places)):
+        return True
+    return package in _plugins()
+
+
+def may_run(file: Path, project: Path) -> bool:
+    """Whether a config may name this file to be run: one of the project, of runway or of a trusted package."""
+    file = file.resolve()
+    trusted = [place for package in _trusted for place in _places_of(package.partition(".")[0])]
+    places = (project.resolve(), code_of(project).resolve(), Path(_OWN), *trusted)
+    return any(file.is_relative_to(place) for place in places) and not _is_in_cache(file)
+
+
+def _places_of(package: str) -> list[Path]:
+    """The folders of a package, or the file of a module, without importing it; none where there is no such thing."""
+    module = sys.modules.get(package)
+    try:
+        spec = importlib.util.find_spec(package) if module is None else None
+    except (ImportError, ValueError):
+        return []
+    if module is None and spec is None:
+        return []
+    folders = module.__dict__.get("__path__") if module is not None else spec and spec.submodule_search_locations
+    if folders:
+        return [Path(folder).resolve() for folder in folders]
+    file = getattr(module, "__file__", None) if module is not None else spec and spec.has_location and spec.origin
+    return [Path(file).resolve()] if file else [Path("built-in")]
+
+
+def _is_in_project(place: Path) -> bool:
+    """In a project's folder, and not in an environment that stands there."""
+    folders = _projects or {Path.cwd()}
+    inside = any(place.is_relative_to(folder) for folder in folders)
+    return inside and "site-packages" not in place.parts and not _is_installed(place)
+
+
+def _is_in_cache(place: Path) -> bool:
+    """In a cache: assets and entries lie there, which are others' and are data, wherever in the project it is."""
+    return any(map(is_cache, (place, *place.parents)))
+
+
+def _is_installed(place: Path) -> bool:
+    """In the standard library, or where packages are installed."""
+    import sysconfig
+
+    found = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return str(place) == "built-in" or any(place.is_relative_to(Path(path).resolve()) for path in found if path)
+
+
+def _plugins() -> set[str]:
+    """The packages that are installed for runway: those with an entry point of its groups."""
+    import importlib.metadata
+
+    groups = ("runway.plugins", "runway.templates")
+    entries = (entry for group in groups for entry in importlib.metadata.entry_points(group=group))
+    return {entry.value.partition(":")[0].partition(".")[0].strip() for entry in entries}
+
+
 def _user_code_error(name: str, error: BaseException) -> UserCodeError:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame)]
     last = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else name
@@ -121,17 +229,13 @@ def user_traceback(error: BaseException) -> str:
 
     What stands above the first frame of the user's own code is left out: Lightning takes twenty frames to call a step.
     """
-    import sysconfig
-
-    found = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-    libraries = tuple({path + os.sep for path in found if path})
     told = traceback.TracebackException.from_exception(error)
     waiting: list[traceback.TracebackException | None] = [told]
     while waiting:
         part = waiting.pop()
         if part is not None:
             kept = [frame for frame in part.stack if _is_users(frame)]
-            own = [index for index, frame in enumerate(kept) if not frame.filename.startswith(libraries)]
+            own = [index for index, frame in enumerate(kept) if is_users_file(frame.filename)]
             kept = kept[own[0] :] if own else kept
             if kept or issubclass(part.exc_type or object, SyntaxError):
                 part.stack = traceback.StackSummary.from_list(kept)
@@ -146,3 +250,16 @@ _IMPORT_SYSTEM = str(Path(importlib.__file__).parent) + os.sep
 def _is_users(frame: traceback.FrameSummary) -> bool:
     """Not one of runway's, and not one of the import system's."""
     return not frame.filename.startswith((_OWN, _IMPORT_SYSTEM, "<frozen importlib"))
+
+
+def is_users_file(name: str) -> bool:
+    """Whether the code of a frame is neither runway's nor a library's."""
+    return not name.startswith((_OWN, "<frozen importlib", *_libraries()))
+
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    import sysconfig
+
+    found = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    return tuple({path + os.sep for path in found if path})

@@ -26,6 +26,7 @@ def main(folder: Path) -> None:
         "train/saved_models/*.ckpt",
         "test/*/config.json",
         "test/*/metrics.json",
+        "report.html",
     ):
         if not list(run.glob(pattern)):
             raise SystemExit(f"the run has no {pattern}; it has {sorted(map(str, run.rglob('*.json')))}")

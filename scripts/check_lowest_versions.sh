@@ -15,8 +15,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv="${LOWEST_VENV:-.venv-lowest}"
-# What the others of the extras are for is not written yet.
-extras="lora,rouge,s3,dev"
+extras="lora,rouge,ray,sweep,slurm,s3,dev"
 tests=(
     tests/config/test_jsonnet.py tests/config/test_translation_configs.py
     tests/pipeline/keys/test_fingerprint.py tests/pipeline/store/test_formats.py

@@ -13,7 +13,7 @@ set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="${RUNWAY_VENV:-$root/.venv}"
-extras="lora,rouge,dev"
+extras="lora,rouge,ray,sweep,slurm,s3,report,dev"
 
 if [[ "${CONDA_DEFAULT_ENV:-}" == runway_imdb && -n "${CONDA_PREFIX:-}" ]]; then
     echo "$CONDA_PREFIX/bin/python"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from benchmarks.s3_server import S3Server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -35,6 +42,43 @@ def pytest_configure(config: pytest.Config) -> None:
         config: pytest's own settings, not read here.
     """
     os.environ.update(OFFLINE)
+    config.addinivalue_line("markers", "unknown_code: what runs in a node of this test is in no key, on purpose")
+    if not hasattr(config, "workerinput"):  # of pytest-xdist: its workers take over the controller's environment
+        os.environ[AUDITS] = tempfile.mkdtemp(prefix="runway-audits-")
+
+
+AUDITS = "RUNWAY_TEST_AUDITS"
+"""The folder in which each test process adds up what ran in the nodes of its tests."""
+
+
+@pytest.fixture(autouse=True)
+def _audit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every function of a project that runs in a node must be known to the node's key."""
+    folder = Path(os.environ[AUDITS])
+    file = folder / f"test-{os.getpid()}.jsonl"
+    file.unlink(missing_ok=True)
+    monkeypatch.setenv("RUNWAY_AUDIT", str(file))
+    yield
+    lines = file.read_text("utf-8").splitlines() if file.exists() else []
+    if not lines:
+        return
+    with (folder / f"total-{os.getpid()}.jsonl").open("a", encoding="utf-8") as total:
+        total.write("\n".join(lines) + "\n")
+    unknown = {(audit["node"], *place) for audit in map(json.loads, lines) for place in audit["unknown"]}
+    if request.node.get_closest_marker("unknown_code") is None:
+        assert not unknown, "what ran in a node was not in its key"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what the audit of the whole run has seen."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = Path(os.environ[AUDITS])
+    lines = [json.loads(line) for file in folder.glob("total-*.jsonl") for line in file.read_text().splitlines()]
+    ran = sum(len(line["ran"]) for line in lines)
+    unknown = sum(len(line["unknown"]) for line in lines)
+    terminalreporter.write_line(f"audit: {len(lines)} nodes ran {ran} functions and classes; {unknown} in no key")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +254,25 @@ class Project:
                 pytrace=False,
             )
         return result
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """moto's S3 server on localhost, one for all tests of this process."""
+    pytest.importorskip("moto", reason="moto, the S3 server of these tests, is not installed")
+    pytest.importorskip("obstore", reason="the extra s3 is not installed")
+    from benchmarks.s3_server import S3Server
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a new bucket, which this process and those that it starts can reach."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server.make_bucket()
 
 
 @pytest.fixture

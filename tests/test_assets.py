@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import json
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -173,7 +176,7 @@ def server(tmp_path: Path) -> str:
             """Keep the test's output clean."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
 
@@ -189,6 +192,67 @@ def test_http(server: str, tmp_path: Path) -> None:
     assert fetch(f"{server}/a.tsv", pin, "cache", tmp_path).read_bytes() == b"hello\tworld\n"
     with pytest.raises(AssetError, match="404"):
         fetch(f"{server}/b.tsv", pin, "cache", tmp_path)
+
+
+GOOD, EVIL = b"text\ngood\n", b"text\nevil\n"
+PIN = hashlib.sha256(GOOD).hexdigest()
+
+
+@pytest.fixture
+def reviews(server: str, tmp_path: Path) -> str:
+    """The address of a file, which is ``tmp_path/web/reviews.csv``."""
+    (tmp_path / "web" / "reviews.csv").write_bytes(GOOD)
+    return f"{server}/reviews.csv"
+
+
+def test_a_changed_file_of_the_same_size_and_times_is_no_asset(reviews: str, tmp_path: Path) -> None:
+    path = fetch(reviews, PIN, "cache", tmp_path)
+    before = path.stat()
+    path.write_bytes(EVIL)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert fetch(reviews, PIN, "cache", tmp_path).read_bytes() == GOOD
+    path.write_bytes(EVIL)
+    (tmp_path / "web" / "reviews.csv").unlink()
+    with pytest.raises(AssetError, match="404"):
+        fetch(reviews, PIN, "cache", tmp_path)
+
+
+def test_what_was_hashed_is_not_hashed_again_until_it_is_touched(
+    reviews: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fetch(reviews, PIN, "cache", tmp_path)
+    hashed: list[Path] = []
+    monkeypatch.setattr("runway.assets.file_sum", lambda path: hashed.append(path) or file_sum(path))
+    assert fetch(reviews, PIN, "cache", tmp_path) == path
+    os.utime(path)
+    for _ in range(2):
+        assert fetch(reviews, PIN, "cache", tmp_path) == path
+    assert hashed == [path]
+
+
+def test_any_marker_is_harmless(reviews: str, tmp_path: Path) -> None:
+    entry = fetch(reviews, PIN, "cache", tmp_path).parents[1]
+    whole = json.loads((entry / "asset.json").read_text())
+    (tmp_path / "evil.csv").write_bytes(EVIL)
+    outside = [{**whole, "path": "../../../evil.csv"}, {**whole, "files": {"../../../evil.csv": ["0", [1]]}}]
+    for content in ("", "[", "null", "[]", "{}", "[" * 100_000, '{"files": 3}', "\ufeff{}", *map(json.dumps, outside)):
+        (entry / "asset.json").write_text(content)
+        assert fetch(reviews, PIN, "cache", tmp_path).read_bytes() == GOOD
+
+
+_KILLED = """
+import os, signal, sys
+from runway import assets
+assets.file_sum = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+assets.fetch(*sys.argv[1:])
+"""
+
+
+def test_a_fetch_that_was_killed_leaves_nothing(reviews: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED, reviews, PIN, "cache", str(tmp_path)]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
+    entry = fetch(reviews, PIN, "cache", tmp_path).parents[1]
+    assert [found.name for found in (tmp_path / "cache" / "assets").iterdir()] == [entry.name]
 
 
 def test_a_file_in_a_zip_on_the_web(server: str, tmp_path: Path) -> None:

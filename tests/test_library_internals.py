@@ -91,3 +91,44 @@ def test_evaluate_is_offline_within(monkeypatch):
         assert settings.HF_EVALUATE_OFFLINE
     with internals.evaluate_offline(False):
         assert not settings.HF_EVALUATE_OFFLINE
+
+
+def test_the_configs_of_a_readme(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("---\nconfigs:\n- config_name: a\n  data_files: x.csv\n- config_name: b\n  default: true\n---\n")
+    configs, default = internals.configs_of_readme(readme)
+    assert (dict(configs), default) == ({"a": {"data_files": "x.csv"}, "b": {"default": True}}, "b")
+    readme.write_text("# no configs")
+    assert internals.configs_of_readme(readme) == ({}, None)
+
+
+def test_the_builders_and_what_they_read():
+    assert {"csv", "imagefolder", "audiofolder", "webdataset", "text"} <= set(internals.hf_builders())
+    assert internals.builder_of_suffix(".jpg") == "imagefolder"
+    assert internals.builder_of_suffix(".nothing") is None
+    takes = internals.builder_takes("imagefolder")
+    assert [takes(name) for name in ("a/b.jpg", "a/metadata.csv", "b.csv")] == [True, True, False]
+    assert not internals.builder_takes("webdataset")("metadata.csv")
+
+
+def test_files_are_taken_as_they_are_and_rows_hold_their_content(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    path = tmp_path / "[1].png"
+    image.new("L", (2, 2)).save(path)
+    files = internals.files_as_they_are({"train": [str(path)]})
+    rows = datasets.load_dataset("imagefolder", data_files=files, cache_dir=str(tmp_path / "cache"))["train"]
+    (held,) = internals.self_contained(rows).with_format("arrow")[:].column("image").to_pylist()
+    assert held["bytes"] == path.read_bytes()
+    plain = datasets.Dataset.from_dict({"a": [1]})
+    assert internals.self_contained(plain) is plain
+
+
+def test_the_weights_that_are_not_saved(tmp_path):
+    from transformers import AutoModelForSeq2SeqLM
+
+    sizes = {f"{side}_{what}": 1 for side in ("encoder", "decoder") for what in ("layers", "attention_heads")}
+    config = AutoConfig.for_model("marian", vocab_size=9, d_model=4, pad_token_id=0, **sizes)
+    model = AutoModelForSeq2SeqLM.from_config(config)
+    places = {f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder")}
+    assert internals.weights_not_saved(model) == places
+    assert internals.weights_not_saved(torch.nn.ModuleDict({"model": model})) == {f"model.{name}" for name in places}

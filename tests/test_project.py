@@ -33,8 +33,8 @@ DISTRIBUTIONS = {
 }
 # What comes with a library that is declared, and is only ever met as that library's values.
 COME_WITH = {"numpy": "pyarrow", "pandas": "datasets", "pillow": "matplotlib", "safetensors": "transformers"}
-COME_WITH |= {"huggingface-hub": "transformers", "httpx": "transformers"}
-COME_WITH |= {"torchmetrics": "lightning", "cloudpickle": "ray"}
+COME_WITH |= {"markupsafe": "jinja2", "huggingface-hub": "transformers", "httpx": "transformers"}
+COME_WITH |= {"scipy": "scikit-learn", "torchmetrics": "lightning", "cloudpickle": "ray"}
 
 
 def declared() -> list[Requirement]:
@@ -112,6 +112,15 @@ class TestConstraints:
         for requirement in [*declared(), *(one for group in extras().values() for one in group)]:
             version = pins.get(canonicalize_name(requirement.name))
             assert version is None or requirement.specifier.contains(version, prereleases=True), requirement
+
+    def test_what_is_said_to_be_installed_is_this_package_and_an_extra_of_it(self) -> None:
+        texts = [*(ROOT / "runway").rglob("*.py"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+        said = [
+            found for path in texts for found in re.findall(r"['`](runway[\w-]*)\[(\w+)\]['`]", path.read_text("utf-8"))
+        ]
+        assert said
+        assert {name for name, _ in said} == {PROJECT["name"]}
+        assert {extra for _, extra in said} <= set(extras())
 
 
 def test_every_library_that_the_package_imports_is_declared() -> None:
@@ -250,4 +259,4 @@ def test_no_committed_file_names_a_machine_or_a_registry() -> None:
 def test_ruff_checks_what_the_project_says_it_checks() -> None:
     chosen = set(PYPROJECT["tool"]["ruff"]["lint"]["select"])
     # TC is today's name of flake8-type-checking, TCH its old one.
-    assert chosen == {"B", "D417", "E", "F", "I", "N", "PT", "RUF", "SIM", "TC", "TID", "UP"}
+    assert chosen == {"B", "D417", "E", "F", "I", "N", "PT", "RUF", "S", "SIM", "TC", "TID", "UP"}

@@ -82,3 +82,32 @@ from runway import BaseTransform, register_transform_functor
 class FromPlugin(BaseTransform):
     """From a plugin."""
 '''
+
+
+def test_scripts_written_for_0_1_0_find_what_they_import(project: Project) -> None:
+    project.write(
+        "src/data_ops/ops.py",
+        """
+        from runway.registry import register_transform_functor
+        from runway.transforms.base import BaseTransform
+
+        @register_transform_functor
+        class Two(BaseTransform):
+            def _call(self, data):
+                return 2
+        """,
+    )
+    project.write("exp.jsonnet", "{ data_pipeline: { transforms: { 'output:T': { transform_name: 'Two' } } } }")
+    project.write(
+        "script.py",
+        """
+        from runway import DataPipeline, load_config
+        from runway.registry import import_project_code
+
+        config = load_config("exp.jsonnet")
+        import_project_code(config.project, ["data_ops"])
+        pipeline = DataPipeline(config["data_pipeline"], global_config=config)
+        print(pipeline.get_data(["output:T"], explode=True))
+        """,
+    )
+    assert project.python("script.py").stdout.splitlines()[-1] == "2"

@@ -16,7 +16,8 @@ from runway import __version__
 from runway.cli.arguments import Parser, add_arguments, take_overrides
 from runway.cli.error_blocks import report
 from runway.cli.mode_form import parse_mode_form
-from runway.errors import ConfigError, RunwayError, did_you_mean
+from runway.errors import ConfigError, RunwayError, did_you_mean, leaves_debugger
+from runway.masking import hide
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -27,9 +28,21 @@ COMMANDS = {
     "test": ("runway.cli.experiments", "test the best checkpoint of the latest version", "config"),
     "eval": ("runway.cli.experiments", "run the evaluation pipeline again on what the test recorded", "config"),
     "run": ("runway.cli.experiments", "prepare, train and test", "config"),
+    "sweep": ("runway.cli.sweep", "train with other values, and test what is best on validation", "config"),
     "runs": ("runway.cli.runs", "list the runs, the newest first; --last prints where the last one is", "none"),
+    "report": ("runway.cli.report", "write a page that shows a run: results, curves, samples, config", "run"),
+    "compare": (
+        "runway.cli.compare",
+        "say how runs differ: settings, code, data, metrics with their uncertainty",
+        "runs",
+    ),
+    "board": ("runway.cli.board", "serve an index of all runs and reports, on this machine only", "none"),
+    "submit": ("runway.cli.submit", "send prepare, train and test to a cluster, as jobs on a snapshot", "config"),
+    "jobs": ("runway.cli.jobs", "list the jobs that were submitted, show their logs, cancel them", "none"),
     "translate": ("runway.cli.translate", "translate texts with the model that a test has exported", "run"),
-    "plan": ("runway.cli.prepare", "say what prepare would run, and why", "config"),
+    "plan": ("runway.cli.plan", "say what prepare would run, why, and how long that takes", "config"),
+    "graph": ("runway.cli.plan", "draw the data pipeline with the state of each node", "config"),
+    "inspect": ("runway.cli.inspect", "look at what a node of the data pipeline gives", "config"),
     "config": ("runway.cli.configs", "print the resolved config, or what differs between two", "config"),
     "ops": ("runway.cli.ops", "list the transforms, ready-made and your own", "none"),
     "show": ("runway.cli.ops", "print every setting of a transform or an executor", "name"),
@@ -65,10 +78,18 @@ def main(argv: Sequence[str] | None = None, *, mode_form: bool = False) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else FAILED
     except BaseException as error:
+        _post_mortem(error)
         if debug:
-            traceback.print_exception(error)
+            print(hide("".join(traceback.format_exception(error))), end="", file=sys.stderr)
             return error.exit_code if isinstance(error, RunwayError) else FAILED
         return report(error)
+
+
+def _post_mortem(error: BaseException) -> None:
+    """Open the debugger where ``--pdb`` asks for it; a node that failed has done so."""
+    debugger = sys.modules.get("runway.pipeline.debugger")
+    if debugger is not None and not isinstance(error, RunwayError) and not leaves_debugger(error):
+        debugger.post_mortem(error)
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

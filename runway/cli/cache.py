@@ -79,10 +79,11 @@ def _choose(entries: list[Entry], *, older_than_days: float | None, max_bytes: i
 
 
 def _verify(store: Store, arguments: argparse.Namespace) -> int:
+    records = store.check_records()  # first: what is damaged of them is not among the entries any more
     found = [entry for entry in store.entries() if not entry.is_receipt]
-    damaged = [entry for entry in found if entry.has_value and not store.verify(entry)]
+    damaged = [entry.key for entry in found if entry.has_value and not store.verify(entry)] + records
     if arguments.json:
-        sys.stdout.write(json.dumps({"entries": len(found), "damaged": [entry.key for entry in damaged]}) + "\n")
+        sys.stdout.write(json.dumps({"entries": len(found), "damaged": damaged}) + "\n")
     else:
         sys.stdout.write(f"{len(found)} entries, {len(damaged)} damaged\n")
     return 1 if damaged else 0

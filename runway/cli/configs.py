@@ -11,6 +11,7 @@ from runway import log
 from runway.config.load import load_config
 from runway.config.reads import ABSENT
 from runway.config.rendering import diff, render
+from runway.masking import hidden
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,10 +23,13 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in config.loaded_from.warnings if config.loaded_from is not None else ():
         log.warning(warning)
     if not arguments.diff:
-        sys.stdout.write(render(config))
+        sys.stdout.write(render(hidden(config)))
         return 0
     other = load_config(arguments.diff, project=project, check=check)
-    differences = list(diff(other, config))
+    differences = [
+        (key, *(side if side is ABSENT else hidden(side, key.rpartition(".")[2]) for side in sides))
+        for key, *sides in diff(other, config)
+    ]
     if arguments.json:  # a key that one of them does not have has no "old" or no "new"
         sides = [{"key": key, "old": old, "new": new} for key, old, new in differences]
         found = [{name: value for name, value in side.items() if value is not ABSENT} for side in sides]

@@ -3,12 +3,12 @@ and how to mend it."""
 
 from __future__ import annotations
 
-import bdb
 import errno
 import os
 import sys
 
-from runway.errors import ConfigErrors, RunFailed, RunwayError
+from runway.errors import ConfigErrors, RunFailed, RunwayError, leaves_debugger
+from runway.masking import hide
 
 FAILED, USAGE = 1, 2
 
@@ -19,7 +19,7 @@ def report(error: BaseException) -> int:
         for part in _parts(error):
             _print_block(part)
         return error.exit_code
-    if isinstance(error, bdb.BdbQuit):
+    if leaves_debugger(error):
         print("stopped at the breakpoint", file=sys.stderr)
         return FAILED
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -30,7 +30,7 @@ def report(error: BaseException) -> int:
         return FAILED
     from runway.user_code import user_traceback
 
-    print(user_traceback(error), file=sys.stderr)
+    print(hide(user_traceback(error)), file=sys.stderr)
     unexpected = RunwayError(f"{type(error).__name__}: {error}", hint="run again with --debug for the whole traceback")
     unexpected.title = "The run failed"
     _print_block(unexpected)
@@ -48,13 +48,13 @@ def _parts(error: RunwayError) -> list[RunwayError]:
 def _print_block(error: RunwayError) -> None:
     traceback = getattr(error, "traceback", "")
     if traceback:
-        print(traceback, file=sys.stderr)
+        print(hide(traceback), file=sys.stderr)
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     bold, plain = ("\033[1;31m", "\033[0m") if colour else ("", "")
-    lines = error.message.splitlines() or [""]
+    lines = hide(error.message).splitlines() or [""]
     print(f"{bold}{error.title}:{plain} {lines[0]}", file=sys.stderr)
     for line in lines[1:]:
         print(f"  {line}", file=sys.stderr)
-    for name, text in (("where", error.where), ("hint", error.hint)):
+    for name, text in (("where", error.where), ("input", getattr(error, "input", "")), ("hint", error.hint)):
         if text:
-            print(f"  {name + ':':<6} {text}", file=sys.stderr)
+            print(f"  {name + ':':<6} {hide(text)}", file=sys.stderr)

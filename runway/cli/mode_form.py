@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 
-from runway.cli.arguments import Parser, add_experiment_arguments, take_overrides
+from runway.cli.arguments import (
+    Parser,
+    add_debugger_arguments,
+    add_experiment_arguments,
+    add_resume_arguments,
+    add_reuse_argument,
+    add_runner_arguments,
+    take_overrides,
+)
 from runway.errors import ConfigError, did_you_mean
 
 MODES = {"prepare_data": "prepare", "train": "train", "test": "test", "eval": "eval", "run": "run", "plan": "plan"}
@@ -35,7 +43,10 @@ def parse_mode_form(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--modules", nargs="+", default=[], metavar="MODULE", help="further user modules to import")
     parser.add_argument("--project", metavar="FOLDER", help="the project; by default found from the config")
     parser.add_argument("--use_dummy_data", action="store_true", help="load a few rows only")
-    parser.add_argument("--resume", action="store_true", help="train: go on with the latest version")
+    add_runner_arguments(parser)
+    add_debugger_arguments(parser)
+    add_resume_arguments(parser)
+    add_reuse_argument(parser)
     parser.add_argument("--quiet", action="store_true", help="print warnings only")
     parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     add_experiment_arguments(parser)

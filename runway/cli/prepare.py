@@ -1,32 +1,26 @@
-"""``runway prepare`` and ``runway plan``: the data pipeline."""
+"""``runway prepare``: bring the data pipeline up to date."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
-from runway import registry
-from runway.cli.open_config import DATA_CODE, open_config
-from runway.errors import ConfigError
-from runway.log import human_bytes, human_seconds, info, table
+from runway.cli.open_config import open_data_pipeline
+from runway.log import human_seconds, info
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     started = time.perf_counter()
-    config, graphs = open_config(arguments, DATA_CODE)
-    if not config.get("data_pipeline"):
-        raise ConfigError("the config has no `data_pipeline`", where=arguments.config)
-    from runway.pipeline import DataPipeline
-
-    dummy = getattr(arguments, "use_dummy_data", False)
-    graph = graphs["data_pipeline"]
-    pipeline = DataPipeline(config["data_pipeline"], config, use_dummy_data=dummy or None, graph=graph)
-    if arguments.command == "plan":
-        return _print_plan(pipeline, arguments)
-    ran = pipeline.prepare(arguments.nodes)
+    opened = open_data_pipeline(arguments)
+    with _audit() if getattr(arguments, "audit", False) else contextlib.nullcontext():
+        ran = opened.pipeline.prepare(opened.nodes)
     seconds = human_seconds(time.perf_counter() - started)
     if arguments.json:
         sys.stdout.write(json.dumps({"ran": ran}) + "\n")
@@ -34,40 +28,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_plan(pipeline: object, arguments: argparse.Namespace) -> int:
-    plan = pipeline.plan(arguments.nodes)  # type: ignore[attr-defined]
-    steps = [plan.steps[name] for name in plan.order]
-    if arguments.json:
-        found = [
-            {
-                "node": step.node.name,
-                "status": step.status,
-                "why": step.reasons,
-                "key": step.entry.key if step.entry else step.base_key,
-            }
-            for step in steps
-        ]
-        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-        return 0
-    rows = [[step.node.name, step.status, _shortened(step.reasons), _entry_facts(step)] for step in steps]
-    table("", ["node", "status", "why", "entry"], rows)
-    counts = {status: plan.count(status) for status in ("cached", "run", "maybe", "not needed")}
-    sys.stdout.write(", ".join(f"{count} {status}" for status, count in counts.items() if count) + "\n")
-    names = sorted({step.node.transform_name for step in steps})
-    own = [name for name in names if registry.transforms.behind(name) is not None]
-    if own:
-        sys.stdout.write(f"the project's own, in front of the ready-made ones of the same name: {', '.join(own)}\n")
-    return 0
+@contextlib.contextmanager
+def _audit() -> Iterator[None]:
+    """See everything that runs, and say in the end whether the keys knew it."""
+    import tempfile
 
+    from runway.pipeline.observed import AUDIT
 
-def _shortened(reasons: list[str], most: int = 3) -> str:
-    rest = [f"and {len(reasons) - most} more"] if len(reasons) > most else []
-    return "\n".join([*reasons[:most], *rest])
-
-
-def _entry_facts(step: object) -> str:
-    entry = step.entry  # type: ignore[attr-defined]
-    if entry is None:
-        return ""
-    age = human_seconds(max(0.0, time.time() - entry.meta["created"]))
-    return f"{human_bytes(entry.bytes)}, {age} old"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "audit.jsonl"
+        os.environ[AUDIT] = str(file)
+        try:
+            yield
+        finally:
+            del os.environ[AUDIT]
+            lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+            ran = {tuple(place) for line in lines for place in line["ran"]}
+            unknown = sorted({".".join(place) for line in lines for place in line["unknown"]})
+            known = (
+                f"not in a key, noted with the output: {', '.join(unknown)}" if unknown else "the keys knew them all"
+            )
+            info(f"audit: {len(lines)} nodes ran {len(ran)} functions and classes of the project; {known}")

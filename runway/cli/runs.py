@@ -1,48 +1,34 @@
-"""``runway runs``: which runs there are, and where the last one is."""
+"""``runway runs``: which runs there are, what they reached, and where the last one is."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from runway.errors import ExperimentError
-from runway.experiment.folders.runs import find_runs, last_run_path
+from runway.disk import expanded
 from runway.log import table
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    root = Path(arguments.folder).expanduser()
+    root = expanded(arguments.folder)
     if arguments.last:
+        from runway.experiment.folders.runs import last_run_path
+
         path = last_run_path(root)
         sys.stdout.write((json.dumps({"path": str(path)}) if arguments.json else str(path)) + "\n")
         return 0
-    runs = find_runs(root)
-    if not root.is_dir():
-        raise ExperimentError("there is no such folder", where=str(root.resolve()), hint="it is meta.EXPERIMENT_FOLDER")
-    facts = [
-        {
-            "run": found.path.name,
-            "status": found.training.get("status", "not trained"),
-            "started": found.training.get("started", ""),
-            "tests": list(found.tests),
-            "other_tests": dict(found.other_tests),
-            "path": str(found.path.resolve()),
-        }
-        for found in runs
-    ]
+    from runway.report.run_list import HEADS, list_rows, list_runs, main_metrics
+
+    runs = list_runs(root, where=arguments.where, sort=arguments.sort)
     if arguments.json:
-        sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps([one.plain() for one in runs], indent=2, ensure_ascii=False) + "\n")
         return 0
-    rows = [[fact["run"], fact["status"], fact["started"], _tests(fact)] for fact in facts]
+    columns = arguments.columns or main_metrics(runs)
+    if arguments.sort and arguments.sort not in columns:
+        columns = [arguments.sort, *columns]
+    rows = [["" if value is None else value for value in row] for row in list_rows(runs, columns)]
     count = f"{len(rows)} runs" if len(rows) != 1 else "1 run"
-    table(f"{count} in {root.resolve()}", ["run", "training", "started", "tests"], rows)
+    table(f"{count} in {root.resolve()}", [*HEADS[0], *columns, *HEADS[1]], rows)
     return 0
-
-
-def _tests(fact: Mapping[str, Any]) -> str:
-    return ", ".join([*fact["tests"], *(f"{name} ({status})" for name, status in fact["other_tests"].items())])

@@ -20,6 +20,7 @@ from runway.errors import ConfigError
 PositiveInt = int
 NonNegativeInt = int
 NonNegativeFloat = float
+Seed = int
 
 # What the names in an annotation take, by the kinds of values that a config holds.
 _NAMES = {
@@ -31,12 +32,14 @@ _NAMES = {
     "NoneType": ("null",),
     "PositiveInt": ("int",),
     "NonNegativeInt": ("int",),
+    "Seed": ("int",),
     "NonNegativeFloat": ("float",),
     **dict.fromkeys(("Sequence", "list", "List", "tuple", "Tuple"), ("list",)),
     **dict.fromkeys(("Mapping", "MutableMapping", "dict", "Dict"), ("section",)),
     **dict.fromkeys(("Iterable", "Collection"), ("list", "section")),
 }
-_LEAST = {"PositiveInt": 1, "NonNegativeInt": 0, "NonNegativeFloat": 0}
+_LEAST = {"PositiveInt": 1, "NonNegativeInt": 0, "NonNegativeFloat": 0, "Seed": 0}
+_MOST = {"Seed": 2**32 - 1}  # what numpy's generators take
 _HOMES = ("", "builtins", "typing", "t", "collections.abc", "abc", "types")
 _KINDS = {int: "int", float: "float", str: "str", bool: "bool", type(None): "null", list: "list", tuple: "list"}
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "section": "a section"}
@@ -44,10 +47,11 @@ _PLURALS = {"int": "whole numbers", "float": "numbers", "str": "texts"}
 
 
 class Kind(NamedTuple):
-    """A kind of value that an annotation takes: the least number, and what the values inside must be."""
+    """A kind of value that an annotation takes: the least and the greatest number, and what is inside."""
 
     least: int | None = None
     items: Takes | None = None
+    most: int | None = None
 
 
 class Takes(NamedTuple):
@@ -152,7 +156,9 @@ def _fits(value: Any, kind: str | None, takes: Takes) -> bool:
         found = takes.kinds.get("float")
     elif found is None and kind == "float" and value.is_integer() and abs(value) < LARGEST_INTEGER:
         found = takes.kinds.get("int")
-    return found is not None and (found.least is None or value >= found.least)
+    if found is None or (found.least is not None and value < found.least):
+        return False
+    return found.most is None or value <= found.most
 
 
 def _kind(value: Any) -> str | None:
@@ -172,7 +178,7 @@ def _read(annotation: ast.expr) -> Takes | None:
         for kind in _NAMES.get(name, ()):
             # A section is iterated by its keys; of two lists in a union, whose items are meant is not certain.
             has_items = inside and kind not in kinds and not (kind == "section" and "list" in _NAMES[name])
-            kinds[kind] = Kind(_LEAST.get(name), _items(name, inside) if has_items else None)
+            kinds[kind] = Kind(_LEAST.get(name), _items(name, inside) if has_items else None, _MOST.get(name))
     return Takes(kinds, tuple(choices))
 
 
@@ -216,4 +222,8 @@ def _said(kind: str, of: Kind) -> str:
     if kind == "list":
         inner = list(of.items.kinds) if of.items is not None else []
         return f"a list of {_PLURALS[inner[0]]}" if len(inner) == 1 and inner[0] in _PLURALS else "a list"
-    return _WORDS[kind] + (f" from {of.least}" if of.least is not None else "")
+    return (
+        _WORDS[kind]
+        + (f" from {of.least}" if of.least is not None else "")
+        + (f" to {of.most}" if of.most is not None else "")
+    )

@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Any
 from runway.config.annotations import misfit, read_annotation
 from runway.config.lightning_arguments import arguments_of
 from runway.config.overrides import format_path, parse_overrides
+from runway.config.per_task import is_per_task, tasks_of
 from runway.config.reads import ConfigPath
-from runway.config.schema import CONFIG, MAY_BE_NULL, PIPELINE, Keywords, Names, Required
+from runway.config.schema import (
+    CONFIG,
+    MAY_BE_NULL,
+    PIPELINE,
+    Keywords,
+    Names,
+    PerTask,
+    Required,
+    WithTasks,
+    schema_of,
+)
 from runway.errors import ConfigError, did_you_mean
 from runway.log import shown
 
@@ -32,7 +43,8 @@ def check_config(config: Config, path: Path | str | None = None) -> list[ConfigE
     overrides = {override.path: override.text for override in given}
     file = shown(path) if path is not None else None
     errors = []
-    for key_path, message, hint in (*_check_top(config), *_check_section(config, CONFIG, (), open_ended=True)):
+    schema = schema_of(tasks_of(config))
+    for key_path, message, hint in (*_check_top(config), *_check_section(config, schema, (), open_ended=True)):
         text = next((overrides[at] for at in _upwards(key_path) if at in overrides), None)
         if text is None and message.startswith(UNKNOWN):  # a section that an override made by naming a key in it
             text = next((override.text for override in given if override.path[: len(key_path)] == key_path), None)
@@ -64,6 +76,10 @@ def check_value(value: Any, path: ConfigPath) -> ConfigError | None:
             expected = expected[part]
         else:
             return None
+        if isinstance(expected, WithTasks):
+            expected = expected.of
+    if isinstance(expected, PerTask) and isinstance(value, dict):  # the tasks are not known here
+        return None
     found = next(_check_value(value, expected, path), None)
     return None if found is None else ConfigError(found[1], hint=found[2])
 
@@ -79,6 +95,8 @@ def is_known(path: ConfigPath) -> bool:
         if not isinstance(expected, dict) or part not in expected:
             return False
         expected = expected[part]
+        if isinstance(expected, WithTasks):
+            expected = expected.of
     return True
 
 
@@ -150,6 +168,12 @@ def _check_section(
 def _check_value(value: Any, expected: Any, path: ConfigPath) -> Iterator[Finding]:
     if isinstance(expected, Required):
         expected = expected.of
+    if isinstance(expected, WithTasks):
+        yield path, f"`{format_path(path)}` is for a config with `tasks`, and this one has none", None
+        return
+    if isinstance(expected, PerTask):
+        yield from _check_per_task(value, expected, path)
+        return
     if isinstance(expected, str):
         yield from _check_fit(value, expected, path)
         return
@@ -177,6 +201,14 @@ def _check_names(section: dict, expected: Names, path: ConfigPath) -> Iterator[F
             yield (*inside, *_only_path(value)), message, near if near.startswith("did") else None
         else:
             yield from _check_value(value, expected.of, inside)
+
+
+def _check_per_task(value: Any, expected: PerTask, path: ConfigPath) -> Iterator[Finding]:
+    is_one_value = not isinstance(value, dict) or ("dict" in expected.of and not is_per_task(value, expected.names))
+    if is_one_value or not expected.names:
+        yield from _check_fit(value, expected.of, path)
+    else:
+        yield from _check_section(value, dict.fromkeys(expected.names, expected.of), path)
 
 
 def _only_path(value: Any) -> ConfigPath:

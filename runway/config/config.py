@@ -35,7 +35,8 @@ class Config(dict):
 
     Attributes:
         loaded_from: where the config comes from, of the one that ``load_config`` gives; None of a section, and of one
-            made in Python. A key of this name is reached as an item only.
+            made in Python. A key of this name is reached as an item only. ``config.project`` and its other parts are
+            attributes too, where the config has no such keys.
     """
 
     loaded_from: LoadedFrom | None = None
@@ -49,6 +50,8 @@ class Config(dict):
             return self[key]
         if key.startswith("__"):  # pickle and copy ask for hooks this way
             raise AttributeError(key)
+        if self.loaded_from is not None and key in self.loaded_from._fields:
+            return getattr(self.loaded_from, key)
         raise AttributeError(f"the config has no key {key!r} here ({did_you_mean(key, self)})")
 
     def __setattr__(self, key: str, value: Any) -> None:

@@ -5,26 +5,29 @@ The engine is ``gojsonnet``; where it has no wheel, the C++ ``jsonnet`` with the
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from runway.config.apart import SNIPPET, EndlessError, evaluate_apart
 from runway.config.config import Config
+from runway.config.tokens import MAX_NESTING, check_integers, check_nesting
 from runway.errors import ConfigError, did_you_mean
 from runway.log import shown
+from runway.masking import hidden_source
+from runway.user_code import code_of
 
-ENGINES = ("_gojsonnet", "_jsonnet")
 TEMPLATES = Path(__file__).parents[1] / "templates" / "jsonnet"
 TEMPLATE_GROUPS = ("runway.templates", "runway.plugins")
 TEXT_SUFFIXES = (".jsonnet", ".libsonnet", ".json")
 
+ENGINES_INDENT = 3  # spaces a level, in the JSON that the engines give
 MAX_FRAMES = 10_000  # the engine's own 500 are used up by 70 overrides in one section
-SNIPPET = "<runway>"  # the name under which our own wrapping code shows up in the engine's traces
+FAILS = b"error 'this import failed'"
 MARK = "@@runway:"  # begins the messages of errors that our own wrapping code raises
 
 _FRAME = re.compile(
@@ -39,13 +42,14 @@ class EvaluationError(Exception):
     """An error that runway's own wrapping code raised inside jsonnet; ``args[0]`` is its text after MARK."""
 
 
-def evaluate(snippet: str, importer: Importer, *, engine: str | None = None) -> Any:
+def evaluate(snippet: str, importer: Importer, *, engine: str | None = None, max_frames: int = MAX_FRAMES) -> Any:
     """The value of a jsonnet expression, objects as Configs.
 
     Args:
         snippet: the code; it imports the user's file, and holds no code of the user's itself.
         importer: answers its imports.
         engine: the name of the engine's module; by default the first that is installed.
+        max_frames: how deep it may call.
 
     Raises:
         ConfigError: the user's code does not parse or fails, or imports a file that is not there.
@@ -53,12 +57,17 @@ def evaluate(snippet: str, importer: Importer, *, engine: str | None = None) -> 
     """
     importer.error = None
     try:
-        text = load_engine(engine).evaluate_snippet(SNIPPET, snippet, import_callback=importer, max_stack=MAX_FRAMES)
+        text = evaluate_apart(snippet, importer, engine, max_frames)
+        if importer.error is not None:
+            raise importer.error from None
     except RuntimeError as error:
-        if importer.error is None:
-            raise _explained(str(error), importer) from None
-    if importer.error is not None:
-        raise importer.error from None
+        raise importer.error or _explained(str(error), importer) from None
+    except EndlessError as error:
+        place = next((path for path in importer.sources if not path.startswith(str(TEMPLATES))), SNIPPET)
+        raise ConfigError(error.message, where=shown(place), hint=error.hint) from None
+    if "\n" + " " * (ENGINES_INDENT * MAX_NESTING) in text:
+        place = shown(next(iter(importer.sources), SNIPPET))
+        raise ConfigError(f"the config comes to a value that is nested more than {MAX_NESTING} deep", where=place)
     # every number of jsonnet is a double: 1e20 is printed as an integer, but is none
     return json.loads(text, object_pairs_hook=Config, parse_int=_parse_integer)
 
@@ -67,29 +76,26 @@ def _parse_integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 17 else float(digits)
 
 
-def load_engine(name: str | None = None) -> ModuleType:
-    """The jsonnet module.
-
-    Raises:
-        ConfigError: none is installed.
-    """
-    for candidate in (name,) if name else ENGINES:
-        try:
-            return importlib.import_module(candidate)
-        except ImportError:
-            continue
-    raise ConfigError("no jsonnet engine is installed", hint="pip install gojsonnet")
-
-
 class Importer:
     """Answers a config's imports: looks a file up, reads it, and keeps what was read.
 
     A name is looked up beside the file that imports it, beside the config, in the project's ``configs/``,
     in the project, in runway's own templates, and last in the packages that publish templates.
+
+    Args:
+        config_folder: the config's.
+        project: the project's folder.
+        more: further folders whose files may be imported, and in which names are looked up last.
+
+    Attributes:
+        sources: {path: content} of what was imported.
+        error: why an import failed.
     """
 
-    def __init__(self, config_folder: Path, project: Path) -> None:
-        self.folders = [config_folder, project / "configs", project, TEMPLATES]
+    def __init__(self, config_folder: Path, project: Path, more: Sequence[Path] = ()) -> None:
+        self.config_folder, self.project, self.more = config_folder, project, tuple(more)
+        code = code_of(project)
+        self.folders = [config_folder, code / "configs", code, TEMPLATES, *more]
         self.sources: dict[str, bytes] = {}
         self.error: ConfigError | None = None
 
@@ -97,20 +103,46 @@ class Importer:
         try:
             path = self._find(folder, name)
             if path not in self.sources:
-                self.sources[path] = read_source(path)
+                content = read_source(path)
+                if path.endswith(TEXT_SUFFIXES):
+                    check_nesting(content, path)
+                    if not self._is_only_text(name):
+                        check_integers(content, path)
+                self.sources[path] = content
             return path, self.sources[path]
         except ConfigError as error:
             # Not raised: the Go engine then reads memory that is not its own for the message. What is given
             # instead fails as soon as it is used, and ``evaluate`` raises this error.
             self.error = error
-            return name, b"error 'this import failed'"
+            return name, FAILS
+
+    def _is_only_text(self, name: str) -> bool:
+        """Whether a file is imported by ``importstr`` alone, and no text is parsed as data."""
+        told = b"\n".join(self.sources.values())
+        written = re.escape(name).encode()
+        as_text = re.search(rb"\bimport(?:str|bin)\s*@?['\"]%b['\"]" % written, told)
+        as_data = re.search(rb"\bimport\s*@?['\"]%b['\"]|\bparse(?:Json|Yaml)\b" % written, told)
+        return as_text is not None and as_data is None
 
     def _find(self, folder: str, name: str) -> str:
         folders = [Path(folder)] if folder else []  # our own snippet has no folder, and imports by full path
         folders += [other for other in self.folders if other not in folders]
-        path = _first_file(folders, name) or _first_file(installed_templates(name), name)
+        path = _first_file(folders, name)
+        own = [*self.folders, self.project]
+        if path is None:
+            own = installed_templates(name)
+            path = _first_file(own, name)
         if path is None:
             raise self._missing(name, folders)
+        real = os.path.realpath(path)
+        if not any(_is_below(real, os.path.realpath(folder)) for folder in own):
+            importing, line = _importing_place(name, self.sources)
+            raise ConfigError(
+                f"the import of {name!r} leads out of the project, to {real}",
+                where=f"{shown(importing)}:{line}" if importing else None,
+                hint="copy the file into the project; or name its folder on the command line, meta.import_paths=[…], "
+                "or in the project's pyproject.toml, [tool.runway] import_paths = […]",
+            )
         return path
 
     def _missing(self, name: str, folders: list[Path]) -> ConfigError:
@@ -137,11 +169,16 @@ class Importer:
         return difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
 
 
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
 def _first_file(folders: list[Path], name: str) -> str | None:
     for folder in folders:
         path = os.path.normpath(os.path.join(folder, name))
-        if os.path.isfile(path):
-            return path
+        with contextlib.suppress(ValueError):  # a null byte, half a surrogate
+            if os.path.isfile(path):
+                return path
     return None
 
 
@@ -247,7 +284,7 @@ def _excerpt(content: bytes, line: int, column: int, end: int) -> str:
     lines = content.decode("utf-8", "replace").splitlines()
     if not 0 < line <= len(lines):
         return ""
-    source = lines[line - 1].expandtabs(1)
+    source = hidden_source(lines[line - 1].expandtabs(1))
     gutter = f"{line:>5} | "
     end = max(column, min(end, len(source) + 1))
     return f"{gutter}{source}\n{' ' * (len(gutter) - 2)}| {' ' * (column - 1)}{'^' * max(1, end - column)}"

@@ -8,17 +8,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runway.config.apart import session
+from runway.config.changed_files import InsideImporter
 from runway.config.config import LoadedFrom
+from runway.config.frozen import FrozenValues
 from runway.config.jsonnet import MARK, TEMPLATES, EvaluationError, Importer, evaluate
-from runway.config.overrides import Override, explain_failure, overlay, parse_overrides
+from runway.config.overrides import Override, explain_failure, format_path, overlay, parse_overrides
 from runway.config.probable_mistakes import warnings_of_keys, warnings_of_overrides
 from runway.config.reads import ABSENT
+from runway.disk import expanded
 from runway.errors import ConfigError, RunwayError, raise_collected
 from runway.log import shown
+from runway.masking import masked_error, note
 
 if TYPE_CHECKING:
     from runway.config.config import Config
 
+FEW_FRAMES = 1000  # without overrides: a trial that recurses without end is soon over
+VALUES_AT = """
+local config = %(config)s,
+  at(section, path) =
+    if std.length(path) > 1 then at(section[path[0]], path[1:])
+    else [section[path[0]], if std.isObject(section) then std.get(section, %(beside)s, []) else []];
+[%(values)s]
+"""
+IMPORT_PATHS = ("meta", "import_paths")
 NOT_AN_OBJECT = "not an object: "
 UNDER_META = (
     f'+ {{ meta: local own = if "meta" in super then super.meta else null, '
@@ -34,6 +48,7 @@ def load_config(
     *,
     project: Path | None = None,
     check: bool = True,
+    warn: bool = True,
     engine: str | None = None,
 ) -> Config:
     """Evaluate a config file, with overrides laid over it and ``meta``'s defaults under it.
@@ -43,6 +58,7 @@ def load_config(
         overrides: ``a.b=v`` and ``~a.b``, see ``runway.config.overrides``.
         project: the project's folder; by default the nearest one upwards that has ``src/`` or ``pyproject.toml``.
         check: hold the result against the schema of the sections that runway owns.
+        warn: look for what is probably not meant, which takes longer than all else.
         engine: the jsonnet engine's module; by default the first that is installed.
 
     Raises:
@@ -55,12 +71,18 @@ def load_config(
     _check_file(path)
     path = path.resolve()
     project = find_project(path) if project is None else Path(project).resolve()
-    loader = _Loader(path, project, engine)
     parsed, errors = parse_overrides(overrides)
-    config = loader.with_overrides(parsed, errors)
-    files = tuple(Path(source) for source in loader.importer.sources if not Path(source).is_relative_to(TEMPLATES))
-    warnings = warnings_of_overrides(parsed, files, loader.try_with) if not errors else []
-    warnings += warnings_of_keys(config, parsed, path, loader.try_with)
+    loader = _Loader(path, project, engine, _import_paths(parsed, project))
+    for override in parsed:  # before anything tells of them
+        if not override.removes:
+            note({str(override.path[-1]): override.value})
+    with session():
+        config = loader.with_overrides(parsed, errors)
+        errors += [masked_error(format_path(place)) for place in note(config)]
+        errors += _check_import_paths(config, parsed)
+        files = tuple(Path(source) for source in loader.importer.sources if not Path(source).is_relative_to(TEMPLATES))
+        warnings = _warnings_of_overrides(parsed, files, config, loader) if warn and not errors else []
+        warnings += warnings_of_keys(config, parsed, path, loader.try_with) if warn else []
     config.loaded_from = LoadedFrom(path, project, tuple(overrides), files, tuple(warnings))
     if check:
         from runway.config.check import check_config
@@ -70,12 +92,54 @@ def load_config(
     return config
 
 
+def _import_paths(overrides: Sequence[Override], project: Path) -> list[Path]:
+    """The folders outside of the project that a config may import from.
+
+    The user names them, in an override or in the project's pyproject.toml; a config cannot: it may be somebody else's.
+    """
+    from runway.config.check import check_value
+
+    given: Any = [override.value for override in overrides if override.path == IMPORT_PATHS]
+    found = [] if not given or check_value(given[-1], IMPORT_PATHS) else list(given[-1] or ())
+    file = project / "pyproject.toml"
+    if file.is_file() and b"import_paths" in (content := file.read_bytes()):
+        import tomllib
+
+        try:
+            told = tomllib.loads(content.decode("utf-8")).get("tool", {}).get("runway", {}).get("import_paths") or []
+        except (ValueError, AttributeError) as error:
+            raise ConfigError(f"pyproject.toml cannot be read: {error}", where=shown(file)) from None
+        if check_value(told, IMPORT_PATHS):
+            raise ConfigError("`import_paths` must be a list of folders", where=f"{shown(file)}, [tool.runway]")
+        found += told
+    return [project / expanded(folder) for folder in found]
+
+
+def _check_import_paths(config: Config, overrides: Sequence[Override]) -> list[RunwayError]:
+    """A config's own ``meta.import_paths`` opens nothing, which is better said."""
+    meta = config.get("meta")
+    named = isinstance(meta, dict) and meta.get("import_paths")
+    if not named or any(override.path in (IMPORT_PATHS, IMPORT_PATHS[:1]) for override in overrides):
+        return []
+    hint = "give it on the command line, meta.import_paths=[…], or in pyproject.toml, [tool.runway] import_paths = […]"
+    return [ConfigError("a config cannot say itself from where it imports", where="meta.import_paths", hint=hint)]
+
+
+def _warnings_of_overrides(
+    overrides: Sequence[Override], files: Sequence[Path], config: Config, loader: _Loader
+) -> list[str]:
+    told = warnings_of_overrides(overrides, files, loader.try_with)
+    rest = [override for override in overrides if all(override is not other for other, _ in told)]
+    frozen = FrozenValues(overrides, config, InsideImporter(loader.importer, loader.path), loader)
+    return [warning for _, warning in told] + frozen.warnings(rest)
+
+
 class _Loader:
     """Evaluates one file, with different overrides."""
 
-    def __init__(self, path: Path, project: Path, engine: str | None) -> None:
+    def __init__(self, path: Path, project: Path, engine: str | None, more: Sequence[Path]) -> None:
         self.path = path
-        self.importer = Importer(path.parent, project)
+        self.importer = Importer(path.parent, project, more)
         self.engine = engine
         self._base: Any = None
 
@@ -102,21 +166,35 @@ class _Loader:
             errors.append(error)
             del overrides[number]
 
-    def try_with(self, overrides: Sequence[Override]) -> Any:
+    def try_with(self, overrides: Sequence[Override], importer: Importer | None = None) -> Any:
         """The config with these overrides; ABSENT where it does not evaluate with them."""
+        if not overrides and importer is None:
+            return self.base()
         try:
-            return self.evaluate(overrides)
+            return self.evaluate(overrides, importer)
+        except (ConfigError, EvaluationError):
+            return ABSENT
+
+    def try_values(self, paths: Sequence[Sequence[str | int]], beside: str, importer: Importer) -> Any:
+        """Of the config without overrides, [value at the path, value of a hidden key beside it, or []] for each path.
+
+        Nothing else is evaluated; ABSENT where one of them does not evaluate.
+        """
+        values = ", ".join(f"at(config, {json.dumps(path)})" for path in paths)
+        code = VALUES_AT % {"config": self._file(), "beside": json.dumps(beside), "values": values}
+        try:
+            return evaluate(code, importer, engine=self.engine, max_frames=FEW_FRAMES)
         except (ConfigError, EvaluationError):
             return ABSENT
 
     def base(self) -> Any:
         """The config without overrides; ABSENT where it needs them to evaluate."""
         if self._base is None:
-            self._base = self.try_with([])
+            self._base = self.try_with([], self.importer)
         return self._base
 
-    def evaluate(self, overrides: Sequence[Override]) -> Config:
-        """The value of the wrapped file.
+    def evaluate(self, overrides: Sequence[Override], importer: Importer | None = None) -> Config:
+        """The value of the wrapped file, its imports answered by ``importer`` where one is given.
 
         Raises:
             ConfigError: the user's code fails, or gives no object.
@@ -126,7 +204,7 @@ class _Loader:
             code = overlay(overrides, self._file())
             if any(override.path == ("meta",) for override in overrides):
                 code += f"\n{UNDER_META}"  # what was set as a whole has no defaults under it any more
-            return evaluate(code, self.importer, engine=self.engine)
+            return evaluate(code, importer or self.importer, engine=self.engine)
         except EvaluationError as failure:
             kind = str(failure).removeprefix(NOT_AN_OBJECT)
             if kind == str(failure):

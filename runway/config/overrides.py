@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from runway.config.jsonnet import MARK
 from runway.config.literals import parse_value
 from runway.config.reads import ABSENT, lookup
+from runway.config.tokens import LARGEST_INTEGER
 from runway.errors import ConfigError, RunwayError, did_you_mean
 
 Path = tuple[str | int, ...]
 REMOVED = ABSENT  # stands for the value of ``~a.b``
-LARGEST_INTEGER = 2**53  # every number of jsonnet is a double
 
 _NAME = re.compile(r"[^.\[\]='\"\s]+(?:[ ]+[^.\[\]='\"\s]+)*")
 _QUOTED_NAME = re.compile(r"""'([^']+)'|"([^"]+)\"""")

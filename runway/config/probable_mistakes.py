@@ -19,8 +19,10 @@ Evaluate = Callable[[Sequence[Override]], Any]
 """Gives the config with these overrides, or ABSENT where it does not evaluate with them."""
 
 
-def warnings_of_overrides(overrides: Sequence[Override], files: Sequence[Path], evaluate: Evaluate) -> list[str]:
-    """One sentence for each override that changed nothing but itself, and was probably meant to change more.
+def warnings_of_overrides(
+    overrides: Sequence[Override], files: Sequence[Path], evaluate: Evaluate
+) -> list[tuple[Override, str]]:
+    """Each override that changed nothing but itself, and was probably meant to change more, with a sentence on it.
 
     Args:
         overrides: all of them.
@@ -37,13 +39,14 @@ def warnings_of_overrides(overrides: Sequence[Override], files: Sequence[Path], 
         local = next(filter(None, found), None)
         near = _near_sibling(override, base) if is_new else None
         if near and (local is None or local[0] != override.path[-1]):
-            warnings.append(f"the override {override.text!r} made the new key `{path}`: {near}")
+            warnings.append((override, f"the override {override.text!r} made the new key `{path}`: {near}"))
         elif local and _changes_only_itself(override, base, evaluate([override])):
             name, place = local
-            warnings.append(
+            sentence = (
                 f"the override {override.text!r} changed nothing but `{path}` itself: `local {name}` at {place} is out "
                 f"of reach of --opts; make it a field, and derive from it through `$.{name}`"
             )
+            warnings.append((override, sentence))
     return warnings
 
 

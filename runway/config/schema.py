@@ -6,7 +6,10 @@ Read it top to bottom: a dict is a section whose keys are fixed, a text is the a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from runway.config.per_task import SHARED
 
 
 class Keywords(NamedTuple):
@@ -24,6 +27,26 @@ class Names(NamedTuple):
 
 class Required(NamedTuple):
     """A key that must be there."""
+
+    of: Any
+
+
+class PerTask(NamedTuple):
+    """A value, or an object with one for each of the config's ``tasks`` (see ``per_task.py``).
+
+    Attributes:
+        of: what the value must be.
+        names: which names the object may have; none in a config without tasks, whose value is given once.
+        shared: whether ``shared`` is one of them.
+    """
+
+    of: str
+    names: tuple[str, ...] = ()
+    shared: bool = False
+
+
+class WithTasks(NamedTuple):
+    """A key that means something only in a config with ``tasks``."""
 
     of: Any
 
@@ -50,14 +73,17 @@ PIPELINE = {
 }
 
 META = {
-    "seed": "NonNegativeInt",
+    "seed": "Seed",
     "default_cache_dir": "str",
     "EXPERIMENT_FOLDER": "str",
     "logger_enable": "list[str]",
     "WANDB": "dict | None",  # keyword arguments of wandb's own: the user's section
+    "runner": "str | dict | None",  # what it may hold each runner says itself
     "cache_versions": "list[str]",
     "allow_pickle": "bool | None",
+    "import_paths": "list[str]",
     "user_modules": "list[str]",
+    "trusted_packages": "list[str]",
     # of the original's configs; nothing reads them
     "DATA_FOLDER": "Any",
     "TENSORBOARD_FOLDER": "Any",
@@ -70,7 +96,7 @@ META = {
 OPTIMIZER = {
     "optimizer_name": "str",
     "optimizer_params": "dict | None",
-    "decay_biases_and_norms": "bool",
+    "decay_biases_and_norms": PerTask("bool", shared=True),
     "scheduler": "str | None",
     "scheduler_params": "dict | None",
 }
@@ -79,8 +105,15 @@ TRAINER = Keywords("Trainer", "trainer/trainer.py")
 CHECKPOINT = Keywords("ModelCheckpoint", "callbacks/model_checkpoint.py")
 EARLY_STOPPING = Keywords("EarlyStopping", "callbacks/early_stopping.py")
 
+MIXING = {
+    "sampling": "Literal['proportional', 'uniform', 'temperature', 'round_robin']",
+    "temperature": "NonNegativeFloat",
+    "batches": "Literal['mixed', 'alternating']",
+    "steps_per_epoch": "PositiveInt | None",
+}
+
 TRAIN = {
-    "batch_size": "PositiveInt",
+    "batch_size": PerTask("PositiveInt"),
     "dataloader_workers": "NonNegativeInt",
     "trainer_paras": TRAINER,
     "model_checkpoint_callback_paras": CHECKPOINT,
@@ -91,22 +124,51 @@ TRAIN = {
     "lora_config": "dict | None",
     "compile": "bool | dict | None",
     "load_model_path": "str | None",
-    "stop_on_nan": "bool",
+    "on_nan": "Literal['stop', 'skip', 'warn'] | None",
+    "loss": WithTasks(PerTask("str | dict | None")),
+    "weight": WithTasks(PerTask("NonNegativeFloat | None")),
+    "mixing": WithTasks(MIXING),
 }
 
 TEST = {
     "checkpoint_name": "str | None",
     "load_best_model": "bool",
     "load_model_path": "str | None",
-    "batch_size": "PositiveInt",
+    "batch_size": PerTask("PositiveInt"),
     "dataloader_workers": "NonNegativeInt",
     "trainer_paras": TRAINER,
+}
+
+TASK = {
+    "data_node": Required("str"),
+    "inputs": "str | list[str] | None",
+    "label_column": "str",
+    "head": "str | dict",
+    "loss": "str | dict | None",
+    "metrics": "str | list | None",
+    "weight": "NonNegativeFloat | None",
 }
 
 EVAL = {
     "pipeline_config": PIPELINE,
     "valid_eval_pipeline_config": PIPELINE,
     "test_eval_pipeline_config": PIPELINE,
+}
+
+SWEEP = {
+    "method": "Literal['grid', 'random', 'tpe'] | None",
+    "parameters": "dict | None",
+    "metric": "str | None",
+    "mode": "Literal['min', 'max'] | None",
+    "max_trials": "PositiveInt | None",
+    "parallel": "PositiveInt | None",
+    "resources": {"num_cpus": "NonNegativeFloat | None", "num_gpus": "NonNegativeFloat | None"},
+    "seeds": "PositiveInt | list[Seed] | None",
+    "seed": "Seed | None",
+    "prune": "bool | dict | None",
+    "test": "Literal['best', 'all', 'none'] | None",
+    "name": "str | None",
+    "runner": "str | dict | None",
 }
 
 CONFIG = {
@@ -117,12 +179,29 @@ CONFIG = {
     "data_pipeline": PIPELINE,
     "tokenizer_config": "dict | None",
     "model_config": "dict | None",
+    "tasks": Names(TASK),
     "executor": {"ExecutorClass": "str", "init_kwargs": "dict | None"},
     "train": TRAIN,
     "test": TEST,
     "eval": EVAL,
+    "sweep": SWEEP,
 }
 """The top level. Further keys there are the user's own, and reach transforms through ``self.global_config``."""
 
-MAY_BE_NULL = ("data_pipeline", "executor", "train", "test", "eval", "resources", *EVAL, *TRAIN)
+MAY_BE_NULL = ("data_pipeline", "tasks", "executor", "train", "test", "eval", "sweep", "resources", *EVAL, *TRAIN)
 """Sections that a config may set to null, which is the same as leaving them out."""
+
+
+def schema_of(tasks: Sequence[str]) -> dict[str, Any]:
+    """The top level for a config with these tasks: their names stand where a setting may be given per task."""
+    return {key: _with_names(expected, tasks) for key, expected in CONFIG.items()} if tasks else CONFIG
+
+
+def _with_names(expected: Any, tasks: Sequence[str]) -> Any:
+    if isinstance(expected, WithTasks):
+        return _with_names(expected.of, tasks)
+    if isinstance(expected, PerTask):
+        return expected._replace(names=(*tasks, *((SHARED,) if expected.shared else ())))
+    if isinstance(expected, dict):
+        return {key: _with_names(value, tasks) for key, value in expected.items()}
+    return expected

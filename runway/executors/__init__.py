@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "BaseExecutor": "runway.executors.base_executor",
+    "MultiTaskExecutor": "runway.executors.multi_task.executor",
     "Seq2SeqExecutor": "runway.executors.seq2seq.executor",
     "TextClassificationExecutor": "runway.executors.text_classification",
-    "StopOnNaN": "runway.executors.callbacks.stop_on_nan",
+    "OnNaN": "runway.executors.callbacks.on_nan",
     "best_precision": "runway.executors.precision",
     "run_eval_pipeline": "runway.executors.eval_pipeline",
     "register_executor": "runway.registry",
@@ -18,8 +19,9 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from runway.executors.base_executor import BaseExecutor
-    from runway.executors.callbacks.stop_on_nan import StopOnNaN
+    from runway.executors.callbacks.on_nan import OnNaN
     from runway.executors.eval_pipeline import run_eval_pipeline
+    from runway.executors.multi_task.executor import MultiTaskExecutor
     from runway.executors.precision import best_precision
     from runway.executors.seq2seq.executor import Seq2SeqExecutor
     from runway.executors.text_classification import TextClassificationExecutor

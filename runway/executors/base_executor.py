@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +15,16 @@ from torch import nn
 from runway.assets import assets_cache
 from runway.config.config import Config, project_of
 from runway.config.signatures import accepted_settings
-from runway.errors import ConfigError, DataError, must_be_known
-from runway.executors.callbacks.stop_on_nan import StopOnNaN
-from runway.executors.eval_pipeline import check_eval_pipeline, run_eval_pipeline, scalar_stats
+from runway.disk import replacing
+from runway.errors import ConfigError, DataError, must_be, must_be_known
+from runway.executors.callbacks.on_nan import STOP, OnNaN
+from runway.executors.callbacks.recording import Recording, with_recording
+from runway.executors.data_attributes import as_list, given_loaders, loaders_of_splits, own_loaders
+from runway.executors.eval_pipeline import run_eval_pipeline
 from runway.executors.lightning_internals import attached_trainer
 from runway.executors.optimizers import build_optimizer, build_scheduler
 from runway.executors.precision import scales_gradients
 from runway.executors.pretrained import loading_a_model, resolve_source
-from runway.executors.row_order import RowOrder
 from runway.recorder import EvalRecorder
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ class BaseExecutor(lightning.LightningModule):
     """What every executor does; a subclass says what the model is and what a step computes.
 
     Write ``_init_model`` (sets ``self.model``), ``training_step``, ``validation_step`` and ``test_step``;
-    every other hook of a LightningModule may be overridden too (call ``super()`` where this class has it).
+    every other hook of a LightningModule may be overridden too. What a recorder is for does not need ``super()``.
     In a step, ``self.log(name, value)`` reaches every logger, and
     ``self.valid_eval_recorder.log_sample_dict_batch({column: values})`` (``test_eval_recorder`` in a test)
     keeps the predictions. After a validation the recorder is put into the dataset's order, evaluated by
@@ -54,6 +58,8 @@ class BaseExecutor(lightning.LightningModule):
         tokenizer: the tokenizer; by default the one of ``tokenizer_config``, loaded on first use.
         global_config: the whole config.
         data_pipeline: a pipeline that is there already; by default one is made of ``data_pipeline_config``.
+        record_columns: columns of the dataset to record beside the predictions of a validation and a test; by default
+            ``usual_columns``, as far as the dataset has them.
         **kwargs: none is taken; a setting that no constructor takes is told by its name.
 
     Raises:
@@ -62,6 +68,15 @@ class BaseExecutor(lightning.LightningModule):
 
     recorders_dir: Path | None = None
     """Where recorders are saved; the experiment sets it. Without it: ``recorders`` in the trainer's root folder."""
+
+    step_losses: Mapping[str, torch.Tensor] | None = None
+    """The parts of the loss of the training step at hand, which it may set: told where the loss is no number."""
+
+    usual_columns: Sequence[str] = ()
+    """The columns of the dataset that are recorded beside predictions where ``record_columns`` names none."""
+
+    takes_tasks = False
+    """Whether it trains what a config names under ``tasks``."""
 
     lora_task_type: str | None = None
     """peft's task type, where ``train.lora_config`` names none."""
@@ -78,6 +93,7 @@ class BaseExecutor(lightning.LightningModule):
         tokenizer: Any = None,
         global_config: Mapping[str, Any] | None = None,
         data_pipeline: DataPipeline | None = None,
+        record_columns: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__()
@@ -88,6 +104,10 @@ class BaseExecutor(lightning.LightningModule):
         self.train_config = _as_config(train_config)
         self.test_config = _as_config(test_config)
         self.log_file_path = log_file_path
+        fits = record_columns is None or not isinstance(record_columns, str)
+        where = "executor.init_kwargs.record_columns"
+        must_be(fits, "record_columns", "a list of columns", record_columns, where=where)
+        self.record_columns = record_columns if record_columns is None else list(record_columns)
         self.use_data_node = use_data_node
         self.global_config = _as_config(global_config)
         self.model_config = resolve_source(_as_config(model_config), **self._asset_folders())
@@ -95,18 +115,24 @@ class BaseExecutor(lightning.LightningModule):
             from runway.pipeline import DataPipeline
 
             config, project = self.global_config, self.project_dir
-            data_pipeline = DataPipeline(self.data_pipeline_config, global_config=config, project=project)
+            data_pipeline = DataPipeline(self.data_pipeline_config, global_config=config, project=project, live=False)
         self.dp = data_pipeline
         self.valid_eval_recorder = EvalRecorder("validation")
         self.test_eval_recorder = EvalRecorder("test-evaluation")
-        self._row_order = RowOrder()
         self._made_loaders: dict[str | None, Mapping[str, Any]] = {}
         self._tokenizer = tokenizer
+        self._recording = Recording()
+        # Also where a subclass's configure_callbacks does not call this class's.
+        vars(self)["configure_callbacks"] = partial(with_recording, self.configure_callbacks, self._recording)
 
         self.model: Any = None
         with loading_a_model(self.model_config):
             self._init_model(self.model_config)
         self.train()  # from_pretrained gives a model in eval mode, and Lightning leaves it there: no dropout
+        if self.train_config.get("lora_config") and "use_lora" not in self.train_config:
+            message = "`lora_config` is given, but nothing asks for LoRA"
+            hint = "set train.use_lora=true, or false to leave it out"
+            raise ConfigError(message, where="train.lora_config", hint=hint)
         if self.train_config.get("use_lora"):
             from runway.executors.lora import add_lora
 
@@ -147,9 +173,28 @@ class BaseExecutor(lightning.LightningModule):
     def save_tokenizer(self, folder: Path) -> None:
         """Save the tokenizer as transformers does, if one was used."""
         if hasattr(self._tokenizer, "save_pretrained"):
-            self._tokenizer.save_pretrained(folder)
+            with replacing(folder) as beside:
+                self._tokenizer.save_pretrained(beside)
+
+    def make_room_for_tokens(self, model: Any) -> None:
+        """Give a model of transformers embeddings for the config's ``tokenizer_config.additional_tokens``."""
+        if (self.global_config.get("tokenizer_config") or {}).get("additional_tokens"):
+            size = len(self.tokenizer)
+            if size > model.get_input_embeddings().num_embeddings:
+                model.resize_token_embeddings(size)
 
     # Data
+
+    @classmethod
+    def data_nodes(cls, config: Mapping[str, Any]) -> list[str] | None:
+        """The nodes whose output feeds the executor of a config; None where the config names none."""
+        init_kwargs = (config.get("executor") or {}).get("init_kwargs") or {}
+        return [init_kwargs["use_data_node"]] if init_kwargs.get("use_data_node") else None
+
+    @classmethod
+    def named_classes(cls, config: Mapping[str, Any]) -> list[type]:
+        """The classes of the executor's parts that a config names; their code counts in the key of a training."""
+        return []
 
     def prepare_data(self) -> None:
         """Run what must run for ``use_data_node``; Lightning calls this in one process per machine."""
@@ -165,36 +210,48 @@ class BaseExecutor(lightning.LightningModule):
         return self.dp.get_data([self.use_data_node], explode=True)
 
     def train_dataloader(self) -> Any:
-        """``self.train_dataloaders`` where ``setup`` has set it, else those of the data node."""
-        loaders = self._loaders("train_dataloaders", needed_as="training")
+        """The training data that ``setup`` has set, else that of the data node; see ``own_loaders``."""
+        loaders = self._loaders("train", needed_as="training")
         return loaders[0] if len(loaders) == 1 else loaders
 
     def val_dataloader(self) -> Any:
-        """``self.valid_dataloaders`` where ``setup`` has set it, else the data node's ``val_dataloaders``."""
-        return self._loaders("val_dataloaders", "valid_dataloaders")
+        """The validation data that ``setup`` has set, else that of the data node; see ``own_loaders``."""
+        return self._loaders("val")
 
     def test_dataloader(self) -> Any:
-        """``self.test_dataloaders`` where ``setup`` has set it, else those of the data node."""
-        return self._loaders("test_dataloaders", needed_as="test")
+        """The test data that ``setup`` has set, else that of the data node; see ``own_loaders``."""
+        return self._loaders("test", needed_as="test")
+
+    def loaders_for(self, data: Any) -> list[Any]:
+        """The loaders of rows that are given instead of the executor's own, for a test of them (``Predict``).
+
+        Override it where batches are made in a way of your own.
+
+        Args:
+            data: what a data node gives (of it the test's loaders), a Dataset of such rows as the data node's splits
+                have, dataloaders, or a dataset of torch.
+        """
+        return given_loaders(self, data)
 
     def dataloaders(self) -> Mapping[str, Any]:
-        """``{train_dataloaders, val_dataloaders, test_dataloaders}`` of the data node; empty where it gives other
-        things, of which an executor makes its own."""
-        if not self.use_data_node or self.dp is None:
-            return {}
-        try:
-            return self._node_loaders()
-        except DataError:
-            return {}
+        """``{train_dataloaders, val_dataloaders, test_dataloaders}``, as far as ``setup`` has set them or the data
+        node gives them; empty where it gives other things, of which an executor makes its own."""
+        own = {f"{role}_dataloaders": own_loaders(self, role) for role in ("train", "val", "test")}
+        own = {name: loaders for name, loaders in own.items() if loaders is not None}
+        found: Mapping[str, Any] = {}
+        if self.use_data_node and self.dp is not None:
+            with suppress(DataError):
+                found = self._node_loaders()
+        return {**found, **own} if own else found
 
-    def _loaders(self, *names: str, needed_as: str | None = None) -> list[Any]:
-        has_own = any(name in self.__dict__ for name in names)
-        source = self.__dict__ if has_own else self._node_loaders()
-        found = next((source[name] for name in names if name in source), None)
-        loaders = [] if found is None else list(found) if isinstance(found, list | tuple) else [found]
+    def _loaders(self, role: str, needed_as: str | None = None) -> list[Any]:
+        loaders = own_loaders(self, role)
+        if loaders is None:
+            loaders = as_list(self._node_loaders().get(f"{role}_dataloaders"))
         if needed_as and not loaders:
-            message = f"there is no {needed_as} data: the data node gives no {names[0]!r}"
-            raise DataError(message, where=f"{self.use_data_node}")
+            message = f"there is no {needed_as} data: the data node gives no '{role}_dataloaders'"
+            hint = f"or set `self.{role}_dataset` or `self.{role}_dataloaders` in `setup`"
+            raise DataError(message, where=f"{self.use_data_node}", hint=hint)
         return loaders
 
     def _node_loaders(self) -> Mapping[str, Any]:
@@ -207,16 +264,13 @@ class BaseExecutor(lightning.LightningModule):
         if isinstance(data, Mapping) and any(str(name).endswith("_dataloaders") for name in data):
             return data
         if isinstance(data, Mapping) and data and all(hasattr(split, "column_names") for split in data.values()):
-            from runway.transforms.batching.dataloaders import MakeDataloaders
-
-            maker = MakeDataloaders(name=self.use_data_node, global_config=self.global_config, project=self.project_dir)
-            maker.setup()
-            return maker(data)
+            return loaders_of_splits(self, data)
         raise DataError(
             f"{type(self).__name__} needs a DatasetDict, or a dict with 'train_dataloaders', 'val_dataloaders' and "
             f"'test_dataloaders', but the node gives a {type(data).__name__} instead",
             where=f"{self.use_data_node}",
-            hint="put a node of MakeDataloaders after it, or define train_dataloader and its like",
+            hint="put a node of MakeDataloaders after it, set `self.train_dataset` and its like in `setup`, or define "
+            "`train_dataloader` and its like",
         )
 
     def split_at_hand(self) -> str:
@@ -238,9 +292,18 @@ class BaseExecutor(lightning.LightningModule):
         config = self.train_config.get("optimizer_config")
         trainer = self.trainer
         fused = not (trainer.gradient_clip_val and scales_gradients(trainer))  # Lightning refuses that
-        optimizer = build_optimizer(self, config, fused=fused)
+        optimizer = build_optimizer(self, config, fused=fused, parts=self.parameter_parts())
         schedule = build_scheduler(optimizer, config, lambda: trainer.estimated_stepping_batches)
         return optimizer if schedule is None else {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    @classmethod
+    def part_names(cls, config: Mapping[str, Any]) -> list[str] | None:
+        """The names of ``parameter_parts``, as far as the config says them."""
+        return None
+
+    def parameter_parts(self) -> Mapping[str, Sequence[nn.Parameter]] | None:
+        """The parameters of each part of the model that may have optimiser settings of its own; None: none may."""
+        return None
 
     def configure_gradient_clipping(
         self,
@@ -262,57 +325,25 @@ class BaseExecutor(lightning.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_callbacks(self) -> list[lightning.Callback]:
-        """The callbacks that belong to every training; ``train.stop_on_nan: false`` leaves the check out."""
-        given = any(isinstance(callback, StopOnNaN) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
-        return [] if given or not self.train_config.get("stop_on_nan", True) else [StopOnNaN()]
+        """The callbacks of every training: the look for a loss that is no number, as ``train.on_nan`` says."""
+        given = any(isinstance(callback, OnNaN) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
+        return [] if given else [OnNaN(self.train_config.get("on_nan") or STOP)]
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the learning rate that this step uses."""
-        lr = optimizer.param_groups[0].get("lr")
-        every = getattr(self.trainer, "log_every_n_steps", 0)
-        if lr is not None and every and (self.global_step + 1) % every == 0:
-            self.log("lr", float(lr))
+    def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, which weighs by the rows of the loader's batch where no ``batch_size`` is given."""
+        if kwargs.get("batch_size") is None:
+            kwargs["batch_size"] = self._recording.batch_size(name)
+        super().log(name, value, *args, **kwargs)
 
-    # Recording and evaluation
-
-    def on_fit_start(self) -> None:
-        """Check the validation's pipeline now: after the first epoch is late for a misspelt name."""
-        pipeline, where = self._validation_pipeline()
-        if pipeline:
-            check_eval_pipeline(pipeline, global_config=self.global_config, project=self.project_dir, where=where)
-
-    def on_validation_epoch_start(self) -> None:
-        """Take a fresh recorder: each validation has its own."""
-        self.valid_eval_recorder = self._new_recorder(f"validation-step{self.global_step}")
-
-    def on_test_epoch_start(self) -> None:
-        """Take a fresh recorder."""
-        self.test_eval_recorder = self._new_recorder("test-evaluation")
-
-    def on_validation_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Remember which rows of the dataset the step has recorded."""
-        self._row_order.add(batch, len(self.valid_eval_recorder), dataloader_idx, self.trainer.val_dataloaders)
-
-    def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Remember which rows of the dataset the step has recorded."""
-        self._row_order.add(batch, len(self.test_eval_recorder), dataloader_idx, self.trainer.test_dataloaders)
+    # Recording and evaluation: see ``Recording``, which does it whatever an executor's own hooks do
 
     def on_validation_epoch_end(self) -> None:
-        """Evaluate what was recorded, log the numbers, save one recorder; a sanity check leaves nothing."""
-        if self.trainer.sanity_checking:
-            return
-        recorder = self.valid_eval_recorder = self._row_order.apply(self.valid_eval_recorder)
-        numbers: dict[str, float] = {}
-        if self.trainer.is_global_zero:
-            numbers |= self.recorded_metrics("val", recorder)
-            self.valid_eval_recorder = self._evaluate(recorder)
-            numbers |= scalar_stats(self.valid_eval_recorder)
-        self._log_those_of_rank_0(numbers)
+        """Evaluate the recorder now: an executor that calls ``super()`` can read what came of it."""
+        self._recording.finish_validation(self.trainer, self)
 
     def on_test_epoch_end(self) -> None:
-        """Put the recorder into the dataset's order; the experiment evaluates and saves it."""
-        recorder = self.test_eval_recorder = self._row_order.apply(self.test_eval_recorder)
-        self._log_those_of_rank_0(self.recorded_metrics("test", recorder) if self.trainer.is_global_zero else {})
+        """Put the recorder into the dataset's order now; the experiment evaluates and saves it."""
+        self._recording.finish_test(self.trainer, self)
 
     def recorded_metrics(self, prefix: str, recorder: EvalRecorder) -> dict[str, float]:
         """Numbers over all rows of a validation or a test, to be logged; a subclass may compute some.
@@ -323,12 +354,8 @@ class BaseExecutor(lightning.LightningModule):
         """
         return {}
 
-    def _log_those_of_rank_0(self, numbers: dict[str, float]) -> None:
-        for name, value in self.trainer.strategy.broadcast(numbers, src=0).items():
-            self.log(name, value, prog_bar=True, rank_zero_only=False)
-
     def _new_recorder(self, name: str) -> EvalRecorder:
-        self._row_order = RowOrder()
+        """A recorder to fill, with its place in the run's folder."""
         return EvalRecorder(name, base_dir=self.recorders_dir or Path(self.trainer.default_root_dir) / "recorders")
 
     def _validation_pipeline(self) -> tuple[Config | None, str]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from lightning.fabric.utilities.data import sized_len
 
+from runway.executors.data_attributes import as_list
 from runway.transforms.arrow_tables import column, lengths
 
 
@@ -23,10 +25,10 @@ def data_statistics(loaders: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, given in loaders.items():
         role = str(name).removesuffix("_dataloaders")
-        for number, loader in enumerate(given if isinstance(given, list | tuple) else [given]):
+        for number, loader in enumerate(as_list(given)):
             dataset = getattr(loader, "dataset", None)
-            counted = {"rows": dataset, "batches": loader}
-            facts: dict[str, Any] = {key: len(value) for key, value in counted.items() if hasattr(value, "__len__")}
+            counted = {"rows": sized_len(dataset), "batches": sized_len(loader)}
+            facts: dict[str, Any] = {key: count for key, count in counted.items() if count is not None}
             columns = _columns(dataset)
             found[role if number == 0 else f"{role}_{number}"] = {**facts, "columns": columns} if columns else facts
     return found

@@ -54,6 +54,8 @@ def run_eval_pipeline(
         use_dummy_data=use_dummy_data,
         where=where,
         quiet=True,
+        runner="serial",
+        live=False,
     )
     nodes = pipeline.graph.nodes
     taken = {name for node in nodes.values() for name in node.inputs}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from runway.config.per_task import SHARED
 from runway.errors import ConfigError, did_you_mean, must_be, must_be_known, must_be_whole, told_as_config_error
 from runway.library_internals import schedule_function
 from runway.log import warning
@@ -41,7 +43,13 @@ def _classes(module: Any, base: type) -> dict[str, type]:
     return {name: cls for name, cls in found.items() if cls is not base and name[0] != "_" and name not in _UNUSABLE}
 
 
-def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = False) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: nn.Module,
+    config: Mapping | None,
+    *,
+    fused: bool = False,
+    parts: Mapping[str, Sequence[nn.Parameter]] | None = None,
+) -> torch.optim.Optimizer:
     """The optimiser over the model's trainable parameters.
 
     Args:
@@ -50,6 +58,8 @@ def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = F
             arguments), and ``decay_biases_and_norms``: weight decay also on one-dimensional parameters,
             false by default.
         fused: take the fused kernel of Adam and AdamW, where the parameters are on a device that has one.
+        parts: the model's parameters by the names of its parts. Each argument may then be an object with a value for
+            each part; a group of the optimiser has its part's name as ``name``.
 
     Raises:
         ConfigError: an unknown optimiser, or arguments that it does not take.
@@ -70,17 +80,50 @@ def build_optimizer(model: nn.Module, config: Mapping | None, *, fused: bool = F
     if fused and name in _FUSED and not params.keys() & {"fused", "foreach", "differentiable"}:
         fits = all(parameter.device.type in _FUSED_ON and parameter.is_floating_point() for parameter in trained)
         params["fused"] = fits or None
-    decay = params.get("weight_decay", accepted.get("weight_decay"))
-    split = bool(decay) and not config.get("decay_biases_and_norms", False)
     hint = f"it takes: {', '.join(accepted)}"
     if name == "Adafactor":
         hint += "; with an `lr` of your own, it needs `relative_step: false`"
-    with _taking(what, OPTIMIZER_PARAMS, hint):
-        # jsonnet has no tuples, and `betas` must be one.
-        tuples: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in params.items()
-        }
-        return cls(_decay_groups(trained) if split else trained, **tuples)
+    taking = partial(_taking, what, OPTIMIZER_PARAMS, hint)
+    decays_all = config.get("decay_biases_and_norms", False)
+    if parts is None:
+        with taking():
+            return cls(_groups(trained, params, accepted, decays_all), **_tuples(params))
+    groups = []
+    each = {key: _of_parts(value, parts, f"{OPTIMIZER_PARAMS}.{key}") for key, value in params.items()}
+    decays = _of_parts(decays_all, parts, f"{SECTION}.decay_biases_and_norms")
+    for part, parameters in parts.items():
+        own = {key: values[part] for key, values in each.items() if part in values}
+        own_trained = [parameter for parameter in parameters if parameter.requires_grad]
+        if own_trained:
+            with taking():  # an optimiser of the part alone: it looks at its arguments, and fills in those not given
+                alone = cls(_groups(own_trained, own, accepted, decays.get(part, False)), **_tuples(own))
+            groups += [{**group, "name": part} for group in alone.param_groups]
+    return cls(groups, **_tuples({key: value for key, value in params.items() if not isinstance(value, Mapping)}))
+
+
+def _of_parts(value: Any, parts: Collection[str], where: str) -> dict[str, Any]:
+    """``{part: value}`` of a setting that is given once or per part; a task that it leaves out has the default."""
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(parts, value)
+    must_be_known(value, parts, "there is no task", where=where)
+    if SHARED in parts and SHARED not in value:
+        message = (
+            f"the setting has a value for each task, but none for the encoder that they share: `{SHARED}` is missing"
+        )
+        raise ConfigError(
+            message, where=where, hint=f"write {{ {SHARED}: …, {', '.join(f'{key}: …' for key in value)} }}"
+        )
+    return dict(value)
+
+
+def _tuples(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with lists as tuples: jsonnet has none, and `betas` must be one."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in params.items()}
+
+
+def _groups(parameters: list[nn.Parameter], params: Mapping, accepted: Mapping, decays_all: bool) -> list[Any]:
+    decay = params.get("weight_decay", accepted.get("weight_decay"))
+    return parameters if not decay or decays_all else _decay_groups(parameters)
 
 
 def _decay_groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
@@ -109,11 +152,12 @@ def build_scheduler(
         None where the config names no scheduler.
 
     Raises:
-        ConfigError: an unknown schedule, or arguments that it does not take.
+        ConfigError: an unknown schedule, or arguments that it does not take, or arguments without a schedule.
     """
     config = config or {}
     name = config.get("scheduler")
     if name in (None, "", "none", "None"):
+        _without_schedule(config)
         return None
     from transformers import SchedulerType
 
@@ -139,8 +183,24 @@ def build_scheduler(
     raise ConfigError(f"unknown scheduler {name!r}", where=f"{SECTION}.scheduler", hint=hint)
 
 
-def check_optimizer_config(config: Mapping | None) -> None:
+def _without_schedule(config: Mapping) -> None:
+    """Say that a warm-up and its like do nothing; where `scheduler` is not even null it is forgotten, and an error."""
+    params = config.get("scheduler_params") or {}
+    lost = ", ".join(name for name, value in params.items() if value and name not in _LIGHTNING_KEYS)
+    if not lost:
+        return
+    hint = "`scheduler: 'constant_with_warmup'` warms up and then stays; 'linear' and 'cosine' decay"
+    if "scheduler" not in config:
+        raise ConfigError(f"no `scheduler` is named that could take {lost}", where=SCHEDULER_PARAMS, hint=hint)
+    warning(f"{SCHEDULER_PARAMS} is not used ({lost}), as there is no `scheduler`; {hint}", once=True)
+
+
+def check_optimizer_config(config: Mapping | None, parts: Collection[str] | None = None) -> None:
     """Find out whether optimiser and schedule can be made, on a parameter of its own: no model is needed.
+
+    Args:
+        config: ``train.optimizer_config``.
+        parts: the names of the model's parts, where each may have settings of its own.
 
     Raises:
         ConfigError: an unknown name, an argument that is not taken, or a value of a wrong type.
@@ -154,9 +214,9 @@ def check_optimizer_config(config: Mapping | None) -> None:
     for name in ("optimizer_name", "scheduler"):
         value, where = config.get(name), f"{SECTION}.{name}"
         must_be(value is None or isinstance(value, str), where, "a name", value, where=where)
-    probe = nn.Module()
-    probe.weight = nn.Parameter(torch.zeros(2, 2))
-    optimizer = build_optimizer(probe, config)
+    weights = {name: [nn.Parameter(torch.zeros(2, 2))] for name in parts or ("model",)}
+    probe = nn.ParameterList(weight for weights_of_part in weights.values() for weight in weights_of_part)
+    optimizer = build_optimizer(probe, config, parts=weights if parts else None)
     schedule = build_scheduler(optimizer, config, lambda: _STEPS_OF_A_PROBE)
     if schedule is None:
         return

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from runway.assets import fetch, hub_is_reachable, is_asset
-from runway.errors import AssetError, ConfigError, told_as_config_error
-from runway.log import info
+from runway.disk import expanded
+from runway.errors import AssetError, ConfigError, DataError, told_as_config_error
+from runway.executors.loaded_weights import check_loaded
+from runway.pretrained import open_pretrained
 
 if TYPE_CHECKING:
     from runway.config.config import Config
@@ -36,7 +38,7 @@ def resolve_source(model_config: Config, *, project: Path, cache_dir: Path) -> C
         return model_config
     kwargs = {**model_config["from_pretrained_kwargs"]}
     sha256 = model_config.get("sha256")
-    folder = project / Path(name).expanduser()
+    folder = project / expanded(name)
     try:
         if is_asset(name):
             kwargs[MODEL] = str(fetch(name, sha256=sha256, cache_dir=cache_dir, project=project))
@@ -61,11 +63,12 @@ def load_pretrained(auto_class: Any, model_config: Config, **settings: Any) -> A
         auto_class: one of transformers' ``AutoModelFor…``. The attention is transformers' default, SDPA
             where the architecture has it; ``from_pretrained_kwargs.attn_implementation`` names another.
         model_config: ``from_pretrained_kwargs`` (see ``resolve_source``); or ``from_config_kwargs`` with
-            ``model_type`` and an architecture's sizes, for a model that starts from random weights.
+            ``model_type`` and an architecture's sizes, for a model that starts from random weights. ``allow_random``
+            names weights or modules beside the head that may start at random.
         **settings: what the executor decides (``id2label`` and its like).
 
     Raises:
-        ConfigError: no model is named, or the arguments are not the model's.
+        ConfigError: no model is named, the arguments are not the model's, or weights of its body are not in the file.
         OSError: the model cannot be had; ``loading_a_model`` makes an AssetError of it.
     """
     sizes = dict(model_config.get("from_config_kwargs") or {})
@@ -83,19 +86,19 @@ def load_pretrained(auto_class: Any, model_config: Config, **settings: Any) -> A
     arguments = {"dtype": torch.float32, **given, **settings}
     try:
         with told_as_config_error(f"the model {name!r} does not take these arguments", *_MISFITS, where=SECTION):
-            model, report = auto_class.from_pretrained(name, output_loading_info=True, **arguments)
+            model, report = open_pretrained(auto_class, name, where=SECTION, output_loading_info=True, **arguments)
     except RuntimeError as error:
-        if "ignore_mismatched_sizes" not in str(error):
+        if isinstance(error, torch.OutOfMemoryError):
             raise
+        if "ignore_mismatched_sizes" not in str(error):
+            reason = " ".join(str(error).split())[:200]
+            raise AssetError(f"the model {name!r} cannot be loaded: {reason}", where=f"{SECTION}.{MODEL}") from error
         raise ConfigError(
             f"the weights of {name!r} have other sizes than `model_config` asks for",
             where=SECTION,
             hint="most often the number of labels; `ignore_mismatched_sizes: true` there starts a new head at random",
         ) from error
-    new = sorted(report["missing_keys"])
-    if new:
-        more = f" and {len(new) - 4} more" if len(new) > 4 else ""
-        info(f"weights that start at random, to be trained: {', '.join(new[:4])}{more}")
+    check_loaded(model, report, where=f"{SECTION}.{MODEL}", allow_random=model_config.get("allow_random") or ())
     return model
 
 
@@ -107,7 +110,17 @@ def _from_config(auto_class: Any, sizes: dict[str, Any], settings: dict[str, Any
     if not model_type:
         raise ConfigError("`model_type` must name an architecture, such as 'bert'", where=section)
     with told_as_config_error(f"a {model_type!r} model cannot be made", *_MISFITS, where=section):
-        return auto_class.from_config(AutoConfig.for_model(model_type, **{**sizes, **settings}))
+        config = AutoConfig.for_model(model_type, **{**sizes, **settings})
+        return auto_class.from_config(config, trust_remote_code=False)  # sizes may name code as well
+
+
+def check_tokens(input_ids: torch.Tensor, model: Any, where: str) -> None:
+    """Raise a DataError where a token is none of the model's: on a GPU that ends in a device assert."""
+    known, highest = model.get_input_embeddings().num_embeddings, int(input_ids.max())
+    if highest >= known:
+        message = f"the token id {highest} is none of the model's {known} tokens"
+        hint = "tokenise with the model's own tokenizer; tokens that are added belong into the config's "
+        raise DataError(message, where=where, hint=hint + "`tokenizer_config.additional_tokens`")
 
 
 @contextmanager

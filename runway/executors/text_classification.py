@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 
-from runway.errors import ConfigError, DataError
+from runway.errors import did_you_mean
 from runway.executors.base_executor import BaseExecutor
-from runway.executors.pretrained import load_pretrained
+from runway.executors.class_names import check_labels, class_names, names_in_features
+from runway.executors.pretrained import check_tokens, load_pretrained
+from runway.log import warning
 from runway.registry import register_executor
 
 if TYPE_CHECKING:
     from runway.config.config import Config
     from runway.recorder import EvalRecorder
+
+MODEL_KEYS = ("from_pretrained_kwargs", "from_config_kwargs", "sha256", "num_labels", "id2label", "allow_random")
+"""What ``model_config`` may hold for this executor."""
 
 
 @register_executor
@@ -26,7 +31,8 @@ class TextClassificationExecutor(BaseExecutor):
     Batches hold ``input_ids [B, T]``, ``attention_mask [B, T]`` (``token_type_ids`` where the model takes
     them) and ``labels [B]``. Logged: ``train_loss``, ``val_loss``, ``test_loss``, and what the evaluation
     pipeline computes. Recorded for each row: ``predicted_class_id``, ``predicted_class_label``,
-    ``ground_truth_class_id``, ``ground_truth_class_label``, ``probability`` (of the predicted class), ``loss``.
+    ``ground_truth_class_id``, ``ground_truth_class_label``, ``probability`` (of the predicted class), ``loss``, and the
+    columns of the dataset that ``record_columns`` names (by default ``text``, where there is one).
 
     ``model_config`` holds ``from_pretrained_kwargs`` or ``from_config_kwargs`` (see ``load_pretrained``), and
     ``id2label`` or ``num_labels``.
@@ -40,6 +46,7 @@ class TextClassificationExecutor(BaseExecutor):
     """
 
     lora_task_type = "SEQ_CLS"
+    usual_columns = ("text",)
 
     def __init__(
         self,
@@ -59,6 +66,11 @@ class TextClassificationExecutor(BaseExecutor):
         id2label = self._find_labels(model_config)
         labels = {"id2label": id2label, "label2id": {name: i for i, name in id2label.items()}} if id2label else {}
         self.model = load_pretrained(AutoModelForSequenceClassification, model_config, **labels)
+        if type(self) is TextClassificationExecutor:  # a subclass may read more
+            for key in model_config:
+                if key not in MODEL_KEYS:
+                    warning(f"model_config.{key} is not used ({did_you_mean(key, MODEL_KEYS)})", once=True)
+        self.make_room_for_tokens(self.model)
         self.id2label: dict[int, str] = dict(self.model.config.id2label)
         self.num_labels: int = self.model.config.num_labels
         self.model_inputs = [name for name in inspect.signature(self.model.forward).parameters if name != "labels"]
@@ -72,19 +84,7 @@ class TextClassificationExecutor(BaseExecutor):
         named = next((names for names in given if names), None) or self._dataset_labels()
         if named is None:
             return None if number is None else {i: f"LABEL_{i}" for i in range(number)}
-        pairs = named.items() if isinstance(named, Mapping) else enumerate(named)
-        try:
-            id2label = {int(i): str(name) for i, name in pairs}  # jsonnet's keys are text
-        except ValueError as error:
-            message = f"the keys of `id2label` must be whole numbers, but are {list(named)} instead"
-            raise ConfigError(message, where="id2label") from error
-        if sorted(id2label) != list(range(len(id2label))) or (number is not None and number != len(id2label)):
-            raise ConfigError(
-                f"`id2label` must name the classes 0 to {(number or len(id2label)) - 1}, but names {sorted(id2label)}",
-                where="model_config",
-                hint="`num_labels` may be left out: it follows from `id2label`",
-            )
-        return id2label
+        return class_names(named, number, "model_config")
 
     def _dataset_labels(self) -> list[str] | None:
         """The names of the dataset's ClassLabel, where its label column is one."""
@@ -96,9 +96,9 @@ class TextClassificationExecutor(BaseExecutor):
         for part in data.values():
             for item in part if isinstance(part, list | tuple) else [part]:
                 features = getattr(getattr(item, "dataset", item), "features", None) or {}
-                names = getattr(features.get("label") or features.get("labels"), "names", None)
+                names = names_in_features(features, "label", "labels")
                 if names:
-                    return list(names)
+                    return names
         return None
 
     # One batch
@@ -145,18 +145,9 @@ class TextClassificationExecutor(BaseExecutor):
         """Check the batch while it is still on the CPU: on a GPU a bad label ends in a device assert."""
         where = self.split_at_hand()
         self.require_in_batch(batch, "labels", "keep the label column when the dataloaders are made (`label_column`)")
-        labels = batch["labels"]
-        if labels.is_floating_point():
-            raise DataError(f"the labels must be whole numbers, but are {labels.dtype} instead", where=where)
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= self.num_labels:
-            bad = low if low < 0 else high
-            message = f"the label {bad} is none of the model's {self.num_labels} labels (0 to {self.num_labels - 1})"
-            hint = f"give `model_config` all the classes (`num_labels: {high + 1}` or `id2label`)"
-            if bad < 0:
-                hint = "negative labels mark rows without a label: filter them out, or use a split that has labels"
-            raise DataError(message, where=where, hint=hint)
+        check_labels(batch["labels"], self.num_labels, where, "`model_config`")
         if "input_ids" in self.model_inputs and "inputs_embeds" not in batch:
             hint = "tokenise the texts before (HFDatasetTokenizeTransform), or use the node that does"
             self.require_in_batch(batch, "input_ids", hint)
+            check_tokens(batch["input_ids"], self.model, where)
         return batch

@@ -1,52 +1,33 @@
 """What a checkpoint holds, and reading it without executing anything that is in it.
 
 Lightning's own keys (``state_dict``, ``optimizer_states``, ``lr_schedulers``, ``loops``, ``callbacks``), what the
-executor and the callbacks add, and under ``runway`` what an exact resume needs (``resume_content``).
+executor and the callbacks add, and under ``runway`` what an exact resume needs (``callbacks/resume.py``).
 """
 
 from __future__ import annotations
 
-import pickle
 import random
 import textwrap
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
+from typing import Any
 
 import numpy
 import torch
 
 from runway.config import Config
-from runway.errors import ExperimentError
-
-if TYPE_CHECKING:
-    import lightning
+from runway.errors import ExperimentError, damage_told_as
+from runway.executors.loaded_weights import with_tied_weights
+from runway.pipeline.keys.fingerprint import digest
 
 RESUME_KEY = "runway"
+_ZIP = b"PK\x03\x04"
 
 
-def resume_content(trainer: lightning.Trainer, epoch_began: dict[str, Any] | None) -> dict[str, Any]:
-    """What is saved for an exact resume.
-
-    Args:
-        trainer: in the middle of a training.
-        epoch_began: this rank's random state before the epoch's order was drawn.
-
-    Returns:
-        ``{ranks: [{now, epoch_began}, …], batches}``: two random states of every rank, and the number of batches of
-        this epoch that were used; 0 between epochs.
-    """
-    own = {"now": random_state(), "epoch_began": epoch_began}
-    ranks = [own]
-    if trainer.world_size > 1:
-        ranks = [None] * trainer.world_size  # type: ignore[list-item]
-        torch.distributed.all_gather_object(ranks, own)
-    loop: Any = trainer.fit_loop
-    epoch, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress
-    inside = epoch.processed < epoch.ready and not batches.is_last_batch
-    return {"ranks": ranks, "batches": batches.current.ready if inside else 0}
+class DamagedCheckpoint(ExperimentError):
+    """A checkpoint's bytes are not those that were written."""
 
 
 def random_state() -> dict[str, Any]:
@@ -73,53 +54,116 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 def trusting_own_classes() -> AbstractContextManager:
-    """While a checkpoint is loaded: a Config in it (an executor's hyperparameters, say) is allowed."""
-    return torch.serialization.safe_globals([Config])
+    """While a checkpoint is loaded: values of a few classes are allowed, none of which executes anything.
+
+    A Config (an executor's hyperparameters, say), paths, and numpy's numbers and arrays.
+    """
+    array = numpy.zeros(0)
+    makes_arrays: Any = [array.__reduce__()[0], numpy.float64(0).__reduce__()[0]]  # which numpy does not name openly
+    numbers = {type(numpy.dtype(code)) for code in numpy.typecodes["All"] if code != "O"}
+    paths = [PosixPath, WindowsPath, PurePosixPath, PureWindowsPath]
+    return torch.serialization.safe_globals([Config, *paths, *makes_arrays, numpy.ndarray, numpy.dtype, *numbers])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content, on the CPU; only tensors and plain values are read, nothing in it is executed.
 
     Raises:
-        ExperimentError: it is damaged, or holds other objects.
+        DamagedCheckpoint: it is damaged.
+        ExperimentError: it holds other objects, or is a folder of shards.
     """
+    if path.is_dir():
+        raise ExperimentError(
+            f"the checkpoint {path.name} is a folder of shards, of each process one",
+            where=str(path),
+            hint=f"`python -m lightning.pytorch.utilities.consolidate_checkpoint {path}` makes one file of it, for "
+            "test.load_model_path",
+        )
     try:
+        _compare_checksums(path)
         with trusting_own_classes():
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, OSError, zipfile.BadZipFile) as error:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the bytes may be any, and so is what torch's, pickle's and zip's readers raise
         lines = str(error).splitlines() or [type(error).__name__]
-        message = f"the checkpoint {path.name} cannot be read: {lines[0]}"
-        hint = "the file is damaged (a full disk, a copy that was cut short?); choose another checkpoint"
-        if "Unsupported global" in str(error) or "weights_only" in str(error).lower():
+        if "Unsupported global" in str(error) or "GLOBAL" in str(error):  # torch speaks of weights_only for any bytes
             cause = next((line.strip() for line in lines if "GLOBAL" in line), lines[0])
-            message = f"the checkpoint {path.name} holds objects other than tensors and plain values: {cause}"
-            hint = (
-                "keep such objects out of save_hyperparameters() and state_dict(), or name their class to "
-                "torch.serialization.add_safe_globals in your src/"
-            )
-        raise ExperimentError(message, where=str(path), hint=hint) from error
+            raise ExperimentError(
+                f"the checkpoint {path.name} holds objects other than tensors and plain values: {cause}",
+                where=str(path),
+                hint="keep such objects out of save_hyperparameters() and state_dict(), or name their class to "
+                "torch.serialization.add_safe_globals in your src/",
+            ) from error
+        raise DamagedCheckpoint(
+            f"the checkpoint {path.name} cannot be read: {lines[0]}",
+            where=str(path),
+            hint="the file is damaged (a full disk, a copy that was cut short?); choose another checkpoint",
+        ) from error
+    if not isinstance(content, dict):
+        message = f"the file {path.name} is no checkpoint: it holds a {type(content).__name__}"
+        raise DamagedCheckpoint(message, where=str(path), hint="choose another one")
+    return content
+
+
+def _compare_checksums(path: Path) -> None:
+    """Read a checkpoint's bytes and compare them with the checksums in it, which torch writes but does not look at.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the bytes are not those that were written.
+        Exception: whatever the zip reader makes of damaged bytes.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != _ZIP:  # a form from before torch 1.6, without checksums
+            return
+    with zipfile.ZipFile(path) as archive:
+        if not any(member.CRC for member in archive.infolist()):  # saved with set_crc32_options(False)
+            return
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of its part {damaged!r} is another one")
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a checkpoint, a saved ``state_dict`` or a ``.safetensors`` file.
+
+    Raises:
+        ExperimentError: the file is damaged, or holds other objects.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        with damage_told_as(ExperimentError, f"the weights in {path.name} cannot be read", where=str(path)):
+            return load_file(path)
+    content = read_checkpoint(path)
+    weights = content.get("state_dict", content)
+    if not isinstance(weights, Mapping):
+        raise ExperimentError(f"the checkpoint {path.name} holds no weights by their names", where=str(path))
+    return dict(weights)
+
+
+def weights_digest(path: Path) -> str:
+    """The digest of the weights in a file: names, types, shapes and values, and nothing of what else stands there.
+
+    Raises:
+        ExperimentError: the file is damaged, or holds other objects.
+    """
+    return digest(dict(read_weights(path)), path.name)
 
 
 def load_weights(executor: torch.nn.Module, path: Path, setting: str) -> None:
     """Load the weights of a checkpoint, a saved ``state_dict`` or a ``.safetensors`` file into ``executor``.
 
-    Keys may be those of the executor or those of its ``model``.
+    Keys may be those of the executor or those of its ``model``; a weight that layers share may have one of its names.
 
     Raises:
         ExperimentError: the file does not fit the model.
     """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        content = read_checkpoint(path)
-        state = content.get("state_dict", content)
+    state = read_weights(path)
     model = getattr(executor, "model", None)
     own = executor.state_dict()
     target = executor if model is None or any(key in own for key in state) else model
     with misfits(path, setting):
-        target.load_state_dict(state)
+        target.load_state_dict(with_tied_weights(state, target))
 
 
 @contextmanager

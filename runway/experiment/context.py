@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.config.config import Config, project_of
+from runway.disk import expanded
 from runway.errors import ConfigError
 from runway.experiment import loggers
-from runway.experiment.folders import announce, file_names
+from runway.experiment.folders import file_names
 from runway.experiment.folders.run_folder import ExperimentFolder, RunFolder, folder_name, write_json
 from runway.experiment.folders.runs import register_last_run
 from runway.experiment.provenance import provenance
-from runway.log import add_file, close_files, set_quiet, to_files
+from runway.experiment.submission import job_facts, tell_run
+from runway.experiment.together import agreed, seen_here
+from runway.log import add_file, close_files, set_quiet, shown, to_files
+from runway.masking import hidden, hidden_words, note, resolved
 from runway.pipeline import DataPipeline
+from runway.pipeline.plan import Force
 from runway.ranks import rank
 from runway.registry import executors
 from runway.user_code import import_project_code
@@ -24,6 +30,11 @@ from runway.user_code import import_project_code
 if TYPE_CHECKING:
     import lightning
     from lightning.pytorch.loggers import Logger
+
+
+_LATER = ("meta", "data_pipeline", "eval")
+_AT_USE = ("data_pipeline_config", "data_pipeline", "global_config", "log_file_path", "tokenizer")
+"""What is handed to an executor as it is: pipelines resolve ``env:NAME`` when their nodes run."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,12 @@ class Result:
     metrics: dict[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
 
+    def _repr_html_(self) -> str:
+        from runway.notebook import html_table
+
+        facts = [] if self.checkpoint is None else [("checkpoint", shown(self.checkpoint))]
+        return html_table((), [*self.metrics.items(), *facts], title=shown(self.path))
+
 
 class ExperimentContext:
     """One experiment: a config, and the versions that were made of it.
@@ -55,6 +72,10 @@ class ExperimentContext:
         log_prediction_tables: a test logs its table of samples to the loggers that take tables.
         resume: train from ``last.ckpt`` of the newest version, or of ``exp_version``.
         assume_yes: ``reset`` does not ask.
+        take_new: with ``resume``, the paths of settings that the new config changes and that otherwise stay as the
+            checkpoint has them (``train.optimizer_config.optimizer_params.lr``).
+        reuse: where a finished version is the same training, take it instead of training again.
+        force: data nodes that run whatever the cache holds: names, ``NODE+`` (it and all below it), or ``all``.
     """
 
     def __init__(
@@ -68,21 +89,28 @@ class ExperimentContext:
         log_prediction_tables: bool = False,
         resume: bool = False,
         assume_yes: bool = False,
+        take_new: Sequence[str] = (),
+        reuse: bool = False,
+        force: Force | Sequence[str] = (),
     ) -> None:
         self.config = config.copy() if isinstance(config, Config) else Config(config)
+        note(self.config)
         self.project = project_of(self.config)
         self.name = folder_name(experiment_name or self.config.get("experiment_name"), "experiment_name")
         self.config["experiment_name"] = self.name
         self.meta: Mapping[str, Any] = self.config.get("meta") or {}
-        self.root = self.project / Path(self.meta.get("EXPERIMENT_FOLDER") or "experiments").expanduser()
+        self.root = self.project / expanded(self.meta.get("EXPERIMENT_FOLDER") or "experiments")
         self.folder = ExperimentFolder(self.root, self.name)
-        self.tags = tuple(folder_name(tag, "tags") for tag in ([tags] if isinstance(tags, str) else tags))
+        self.tags = self.folder.check_tags([tags] if isinstance(tags, str) else tags)
         self.global_config = self.config.copy()  # what transforms and executors see: with the run's folders
         self.reset = reset
         self.use_dummy_data = use_dummy_data
         self.log_prediction_tables = log_prediction_tables
         self.resume = resume
+        self.reuse = reuse
+        self.force = force if isinstance(force, Force) else Force(tuple(force), time.time()) if force else None
         self.assume_yes = assume_yes
+        self.take_new = tuple([take_new] if isinstance(take_new, str) else take_new)
 
     # The config and the flags
 
@@ -108,17 +136,22 @@ class ExperimentContext:
 
     def check_flags(self, mode: str) -> None:
         """Raise where a flag was given that only training takes, or flags contradict each other."""
-        if mode != "train" and (self.reset or self.resume):
-            flag = "--reset" if self.reset else "--resume"
+        given = {"--reset": self.reset, "--resume": self.resume, "--reuse": self.reuse}
+        flags = [flag for flag, is_given in given.items() if is_given]
+        if mode != "train" and flags:
+            flag = flags[0]
             raise ConfigError(f"{flag} is for training, but the mode is {mode!r}", where=flag, hint="leave it out")
-        if self.reset and self.resume:
-            raise ConfigError("--reset and --resume contradict each other", where="--reset", hint="leave one out")
+        if len(flags) > 1:
+            raise ConfigError(f"{flags[0]} and {flags[1]} contradict each other", where=flags[0], hint="leave one out")
+        if self.take_new and not self.resume:
+            raise ConfigError("--take-new is for `train --resume`", where="--take-new", hint="leave it out")
 
     # Executor and data
 
     def import_user_code(self, kinds: Sequence[str]) -> None:
         """Import these folders of the project's ``src``, and ``meta.user_modules``."""
-        import_project_code(self.project, kinds, self.meta.get("user_modules") or ())
+        trusted = self.meta.get("trusted_packages") or ()
+        import_project_code(self.project, kinds, self.meta.get("user_modules") or (), trusted)
 
     def executor_class(self) -> type[lightning.LightningModule]:
         """The class that ``executor.ExecutorClass`` names; the user's code is imported for it.
@@ -145,9 +178,9 @@ class ExperimentContext:
         return cls
 
     def build_executor(
-        self, mode: str, pipeline: DataPipeline, log_file: Path | None = None
+        self, mode: str, pipeline: DataPipeline | None, log_file: Path | None = None, *, tokenizer: Any = None
     ) -> lightning.LightningModule:
-        """The executor that ``executor.ExecutorClass`` names.
+        """The executor that ``executor.ExecutorClass`` names; with the tokenizer that is given, if one is.
 
         Raises:
             ConfigError: there is no such class, or it does not take ``executor.init_kwargs``.
@@ -163,10 +196,20 @@ class ExperimentContext:
             "train_config": self.config.get("train"),
             "test_config": self.config.get("test"),
             "log_file_path": log_file,
-            "global_config": self.global_config,
+            "global_config": self._resolved_config(),
             "data_pipeline": pipeline,
         }
-        return cls(**(arguments | self.init_kwargs))
+        if tokenizer is not None:
+            arguments["tokenizer"] = tokenizer
+        given = {name: value if name in _AT_USE else resolved(value, name) for name, value in arguments.items()}
+        return cls(**(given | resolved(self.init_kwargs, "executor.init_kwargs")))
+
+    def _resolved_config(self) -> Config:
+        """The global config as executors see it; what is in pipelines and in ``meta`` is resolved where it is used."""
+        known = {name: value if name in _LATER else resolved(value, name) for name, value in self.global_config.items()}
+        if all(known[name] is value for name, value in self.global_config.items()):
+            return self.global_config
+        return self.global_config | known
 
     def pipeline(self) -> DataPipeline:
         """The data pipeline.
@@ -178,17 +221,39 @@ class ExperimentContext:
         if not section:
             raise ConfigError("the config has no data pipeline", where="data_pipeline")
         return DataPipeline(
-            section, global_config=self.global_config, project=self.project, use_dummy_data=self.use_dummy_data
+            section,
+            global_config=self.global_config,
+            project=self.project,
+            use_dummy_data=self.use_dummy_data,
+            live=False,
+            force=self.force,
         )
 
     def prepared_data(self) -> tuple[DataPipeline, dict[str, str]]:
         """Prepare the data that the executor uses; gives the pipeline and, for each node, the key of its data."""
         self.executor_class()  # a misspelt name is told before the data is prepared
-        node = self.init_kwargs.get("use_data_node")
-        names = [node] if node else None
         pipeline = self.pipeline()
+        names = self.data_nodes(pipeline)
         pipeline.prepare(names, run_uncached=False)
         return pipeline, {name: str(key) for name, key in pipeline.keys(names).items()}
+
+    def data_nodes(self, pipeline: DataPipeline) -> list[str] | None:
+        """The nodes that the executor uses: those that it says feed it (``use_data_node``, each task's ``data_node``),
+        and those that ``executor.init_kwargs`` names anywhere; None means all outputs, where nothing feeds it."""
+        from runway.executors.base_executor import BaseExecutor
+
+        feeding = getattr(self.executor_class(), "data_nodes", BaseExecutor.data_nodes)(self.config)
+        if not feeding:
+            return None
+        waiting: list[Any] = [self.init_kwargs]
+        found: dict[str, None] = dict.fromkeys(feeding)
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, Mapping | list | tuple):
+                waiting += value.values() if isinstance(value, Mapping) else value
+            elif isinstance(value, str) and value in pipeline.graph.nodes:
+                found[value] = None
+        return list(found)
 
     # The version, and what is written beside its results
 
@@ -197,18 +262,22 @@ class ExperimentContext:
         wanted = self.global_config.get("exp_version")
         return self.folder.latest(accept, what, hint) if wanted is None else self.folder.get(wanted)
 
-    def claim(self) -> RunFolder:
-        """This training's version: rank 0 makes it, the other ranks of the same run share it."""
-        if rank() == 0:
-            run = self.folder.claim(self.tags)
-            announce.announce(run.path, self.root)
-            return run
-        path = announce.announced(self.root)
-        return next(run for run in self.folder.versions() if run.path == path)
+    def claim(self, held: ExitStack) -> RunFolder:
+        """A new version: rank 0 makes it, and holds its lock until ``held`` is closed; the other ranks share it."""
+        return self._with_path(agreed("RUN", lambda: str(self.folder.claim(self.tags, held).path)))
+
+    def agreed_on(self, run: RunFolder) -> RunFolder:
+        """The version that rank 0 has found, which may have looked a moment earlier or later than this one."""
+        return self._with_path(agreed("RUN", lambda: str(run.path)))
+
+    def _with_path(self, path: str) -> RunFolder:
+        seen_here(Path(path))
+        return next(run for run in self.folder.versions() if str(run.path) == path)
 
     def work_on(self, run: RunFolder, test_folder: Path | None = None) -> None:
         """Tell transforms and executors, through the global config, where the run stands."""
         register_last_run(run.path)
+        tell_run(run.path)
         self.global_config["exp_version"] = run.version
         self.global_config["experiment_path"] = str(run.path)
         self.global_config["train_dir"] = str(run.train)
@@ -220,7 +289,7 @@ class ExperimentContext:
     ) -> list[Logger]:
         """The loggers with these names, each once, for one stage of a run; ``logging_to`` closes them."""
         logged = loggers.Logged(run, folder, self.config, self.project, from_step)
-        return [loggers.LOGGERS[name](logged) for name in dict.fromkeys(names)]
+        return loggers.build_loggers(names, logged)
 
     @contextmanager
     def logging_to(self, folder: Path) -> Iterator[None]:
@@ -236,25 +305,29 @@ class ExperimentContext:
             raise
         finally:
             loggers.finish_loggers()
-            announce.withdraw(self.root)
             close_files()
 
     @contextmanager
     def recording(
         self, mode: str, run: RunFolder, folder: Path, data: Mapping[str, str], **facts: Any
     ) -> Iterator[dict[str, Any]]:
-        """Keep the resolved config, and the record of what the block was and how it ended, beside its results."""
-        known = {
+        """Keep the resolved config, and the record of what the block was and how it ended, beside its results.
+
+        The config is ``config.json``, unless ``facts`` name another file as ``config``.
+        """
+        known: dict[str, Any] = {
+            "config": file_names.CONFIG,
             "mode": mode,
             "experiment": self.name,
             "version": run.version,
             "tags": list(run.tags),
             "seed": self.seed,
-            "overrides": list(self.config.loaded_from.overrides) if self.config.loaded_from else [],
+            "overrides": hidden_words(self.config.loaded_from.overrides if self.config.loaded_from else ()),
             "use_dummy_data": self.use_dummy_data,
             "data": dict(data),
         }
+        known |= job_facts() | facts
         if rank() == 0:
-            write_json(folder / file_names.CONFIG, self.config.to_dict())
-        with provenance(folder, known | facts, self.project) as record:
+            write_json(folder / known["config"], hidden(self.config))
+        with provenance(folder, known, self.project) as record:
             yield record

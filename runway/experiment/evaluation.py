@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,16 @@ from runway.errors import ExperimentError
 from runway.executors.eval_pipeline import check_eval_pipeline, run_eval_pipeline
 from runway.experiment.context import ExperimentContext, Result
 from runway.experiment.folders.file_names import METRICS, TEST_RECORDER
+from runway.experiment.folders.in_use import being_tested
 from runway.experiment.folders.run_folder import RunFolder, write_json
-from runway.log import info, shown, table
+from runway.log import info, shown, table, warning
 from runway.ranks import rank
 
 if TYPE_CHECKING:
     from runway.recorder import EvalRecorder
+
+MEASURED = "measured"
+"""In a test recorder's meta config: the numbers that the test itself has logged, which every evaluation begins with."""
 
 
 class Evaluation:
@@ -44,6 +49,8 @@ class Evaluation:
         context.check_flags("eval")
         context.import_user_code(["data_ops"])
         suffix = context.test_suffix
+        if rank() != 0:
+            return Result(context.root)  # torchrun or srun has started several processes: the first does it
 
         def was_tested(run: RunFolder) -> bool:
             return (run.test(suffix) / TEST_RECORDER).is_dir()
@@ -57,10 +64,14 @@ class Evaluation:
                 hint=f"there are: {', '.join(run.tests())}" if run.tests() else "test it first",
             )
         context.work_on(run, folder)
-        with context.logging_to(folder):
+        with being_tested(run, suffix), context.logging_to(folder):
             if "wandb" in context.logger_names:  # the version's wandb run: an evaluation may upload to it
                 _ = context.build_loggers(["wandb"], run, folder)[0].experiment  # type: ignore[attr-defined]
-            metrics, _ = self.evaluate(EvalRecorder.load_from_disk(TEST_RECORDER, folder), folder)
+            recorder = EvalRecorder.load_from_disk(TEST_RECORDER, folder)
+            if MEASURED in recorder.meta_config:  # what an earlier evaluation has computed may not be asked for now
+                recorder.clear_stats()
+                recorder.log_stats_dict(recorder.meta_config[MEASURED])
+            metrics, _ = self.evaluate(recorder, folder)
         self.show(metrics, folder)
         return Result(folder, metrics)
 
@@ -81,7 +92,7 @@ class Evaluation:
                 use_dummy_data=self.context.use_dummy_data,
             )
         metrics = dict(recorder.get_stats_logs())
-        write_json(folder / METRICS, metrics)
+        write_metrics(folder, metrics)
         return metrics, recorder
 
     def show(self, metrics: Mapping[str, Any], folder: Path) -> None:
@@ -93,3 +104,11 @@ class Evaluation:
         if rows and not any(node.get("transform_name") == "DisplayEvalResults" for node in nodes):
             table(f"{folder.parent.parent.name}  {folder.name}", ["metric", "value"], rows)
         info(f"results: {shown(folder)}")
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Write ``metrics.json``; what is no finite number, which JSON does not have, is null there, and told by name."""
+    write_json(folder / METRICS, metrics)
+    odd = [f"{name} ({value})" for name, value in metrics.items() if isinstance(value, float) and not isfinite(value)]
+    if odd:
+        warning(f"null in {METRICS}, which has no such numbers: {', '.join(odd)}")

@@ -13,13 +13,17 @@ class RunwayExperiment(ExperimentContext):
     Training and testing are imported when they are asked for: who prepares data need not wait for Lightning.
     """
 
-    def prepare_data(self) -> None:
-        """Run what must run of the data pipeline."""
+    def prepare_data(self, until: str | None = None) -> None:
+        """Run what must run of the data pipeline.
+
+        Args:
+            until: only this node, and what it needs.
+        """
         self.import_user_code(["data_ops"])
-        self.pipeline().prepare()
+        self.pipeline().prepare(None if until is None else [until])
 
     def train(self) -> Result:
-        """Train: a new version, or with ``resume`` a version that was stopped.
+        """Train: a new version, with ``resume`` a version that was stopped, with ``reuse`` one that is the same.
 
         Raises:
             RunwayError: the config, the data or the machine does not allow it; no version is made then.
@@ -29,7 +33,8 @@ class RunwayExperiment(ExperimentContext):
 
         recover(self.folder)
         result = Training(self).run()
-        self.reset = self.resume = False  # they were for this training, not for a test that follows
+        self.reset = self.resume = self.reuse = False  # they were for this training, not for a test that follows
+        self.force = None
         return result
 
     def test(self) -> Result:

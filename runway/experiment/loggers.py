@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import sys
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from runway.disk import expanded
 from runway.errors import ConfigError, must_be_known
-from runway.executors.lightning_internals import drop_wandb_arguments
 from runway.experiment.folders import file_names
-from runway.experiment.folders.run_folder import RunFolder, read_json, write_json
+from runway.experiment.folders.in_use import hold_if_free
+from runway.experiment.folders.run_folder import RunFolder, read_if_whole, write_json
+from runway.log import info, warning
+from runway.masking import hidden, resolved
+from runway.ranks import rank
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
     from runway.config import Config
+
+
+WANDB_SERVER = "https://api.wandb.ai"
+WANDB_LOCK = ".wandb.lock"
+ANSWER_SECONDS, BEGIN_SECONDS, FINISH_SECONDS = 10.0, 30.0, 300.0
+"""How long a wandb server may take to answer at all, to begin a run, and to take what is left at the end."""
+
+_METHODS = ("log_metrics", "log_hyperparams", "log_table", "log_graph", "save", "finalize", "after_save_checkpoint")
+_open = ExitStack()
 
 
 @dataclass(frozen=True)
@@ -88,32 +102,68 @@ def _wandb(logged: Logged) -> Logger:
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
-    given = (logged.config.get("meta") or {}).get("WANDB") or {}
+    given = resolved((logged.config.get("meta") or {}).get("WANDB") or {}, "meta.WANDB")
     settings = {key: value for key, value in given.items() if value not in (None, "")}
-    folder = logged.project / Path(settings.pop("CACHE_DIR", None) or logged.logs).expanduser()
+    folder = logged.project / expanded(settings.pop("CACHE_DIR", None) or logged.logs)
     folder.mkdir(parents=True, exist_ok=True)
     settings["tags"] = list(dict.fromkeys([*settings.get("tags", ()), *logged.run.tags])) or None
     file = logged.run.path / file_names.WANDB
-    known = read_json(file, {})
-    run_id = known.get("id") or uuid.uuid4().hex[:8]
+    known = read_if_whole(file, {}, "the run begins anew there")
+    is_only_one = rank() != 0 or _open.enter_context(hold_if_free(logged.run.path / WANDB_LOCK))
+    run_id = (known.get("id") if is_only_one else None) or uuid.uuid4().hex[:8]
     project = settings.pop("project", None) or known.get("project") or "runway"
-    mode = wandb_mode()
-    # Offline wandb keeps no earlier runs to resume: it writes another folder under the same id, and sync joins them.
-    resume = "allow" if mode == "online" else None
-    logger = WandbLogger(
-        name=logged.run.path.name,
-        save_dir=folder,
-        id=run_id,
-        project=project,
-        mode=mode,
-        resume=resume,
-        config=logged.config.to_dict(),
-        settings=wandb.Settings(silent=True, console="off"),
-        **settings,
-    )
-    drop_wandb_arguments(logger, ["anonymous"])  # wandb warns of a setting that Lightning always passes
-    write_json(file, {"id": run_id, "project": project, "entity": settings.get("entity"), "mode": mode})
+
+    finishing: dict[str, Any] = {}
+    if "finish_timeout" in getattr(wandb.Settings, "model_fields", ()):  # not in early versions
+        finishing = {"finish_timeout": FINISH_SECONDS, "finish_timeout_raises": True}
+
+    def make(mode: str) -> WandbLogger:
+        # Offline wandb keeps no earlier runs to resume: it writes another folder under the same id; sync joins them.
+        resume = "allow" if mode == "online" else None
+        logger = WandbLogger(
+            name=logged.run.path.name,
+            save_dir=folder,
+            id=run_id,
+            project=project,
+            mode=mode,
+            resume=resume,
+            config=hidden(logged.config.to_dict()),
+            settings=wandb.Settings(silent=True, console="off", init_timeout=BEGIN_SECONDS, **finishing),
+            **settings,
+        )
+        from runway.executors.lightning_internals import drop_wandb_arguments
+
+        drop_wandb_arguments(logger, ["anonymous"])  # wandb warns of a setting that Lightning always passes
+        return logger
+
+    logger, mode = _begun(make, wandb_mode() if rank() == 0 else "offline")  # the other ranks log nothing
+    if rank() != 0:
+        return logger
+    if is_only_one:
+        write_json(file, {"id": run_id, "project": project, "entity": settings.get("entity"), "mode": mode})
+    else:
+        info(f"wandb: {logged.run.path.name} is being logged by another process: this is a run of its own, {run_id}")
     return logger
+
+
+def _begun(make: Callable[[str], Any], mode: str) -> tuple[Any, str]:
+    """A wandb logger and its mode: offline where the server does not let the run begin in time."""
+    logger = make(mode)
+    if mode != "online":
+        return logger, mode
+    try:
+        _ = logger.experiment
+    except Exception as error:  # wandb's, or of its service process: none is worth a training
+        _tell_offline(error)
+        sys.modules["wandb"].teardown()  # its process holds the run's id
+        return make("offline"), "offline"
+    return logger, mode
+
+
+def _tell_offline(error: Exception) -> None:
+    why = shorten(" ".join(str(error).split()), 160, placeholder=" …")
+    server = os.environ.get("WANDB_BASE_URL", WANDB_SERVER)
+    warning(f"wandb: {server} does not answer, so this run is logged offline; `wandb sync` sends it later ({why})")
 
 
 def _require(package: str) -> None:
@@ -123,28 +173,59 @@ def _require(package: str) -> None:
 
 
 def wandb_mode() -> str:
-    """``WANDB_MODE`` where it is set; else ``online`` with a key and a network, ``offline`` without."""
+    """``WANDB_MODE`` where it is set; else ``online`` with a key and a server that answers, ``offline`` without."""
     chosen = os.environ.get("WANDB_MODE")
     if chosen:
         return {"dryrun": "offline", "run": "online"}.get(chosen, chosen)
-    server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    server = os.environ.get("WANDB_BASE_URL", WANDB_SERVER)
     from requests.utils import get_netrc_auth  # where wandb looks, too
 
     if not (os.environ.get("WANDB_API_KEY") or get_netrc_auth(server)):
         return "offline"
-    address = urlsplit(server)
+    import requests
+
     try:
-        with socket.create_connection((address.hostname or "", address.port or 443), timeout=3):
-            return "online"
-    except OSError:
+        requests.get(server, timeout=ANSWER_SECONDS)  # any answer will do
+    except requests.RequestException as error:
+        _tell_offline(error)
         return "offline"
+    return "online"
 
 
 def finish_loggers() -> None:
     """Close what outlives the Trainer: the wandb run."""
     wandb = sys.modules.get("wandb")
-    if wandb is not None and getattr(wandb, "run", None) is not None:
-        wandb.finish()
+    try:
+        if wandb is not None and getattr(wandb, "run", None) is not None:
+            wandb.finish()
+    except Exception as error:  # the run is over, and its results are on disk
+        warning(f"wandb: what was logged last may not be on the server: {error}")
+    finally:
+        _open.close()
+
+
+def build_loggers(names: Iterable[str], logged: Logged) -> list[Logger]:
+    """The loggers with these names, each once; one that fails later stops, with a warning, and the run goes on."""
+    return [_harmless(name, LOGGERS[name](logged)) for name in dict.fromkeys(names)]
+
+
+def _harmless(name: str, logger: Logger) -> Logger:
+    if name != "metrics_history":  # which is the run's own record
+        for method in _METHODS:
+            if hasattr(logger, method):
+                vars(logger)[method] = partial(_unless_it_fails, name, getattr(logger, method), logger)
+    return logger
+
+
+def _unless_it_fails(name: str, method: Callable, logger: Logger, *args: Any, **kwargs: Any) -> Any:
+    if vars(logger).get("has_failed"):
+        return None
+    try:
+        return method(*args, **kwargs)
+    except Exception as error:  # a server, a disk, a library's own
+        vars(logger)["has_failed"] = True
+        warning(f"the logger {name!r} has failed and logs no more: {type(error).__name__}: {error}")
+    return None
 
 
 LOGGERS: dict[str, Callable[[Logged], Logger]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import platform
 import subprocess
 import sys
@@ -14,11 +16,19 @@ from typing import Any
 from runway.disk import replace_text
 from runway.errors import Interrupted
 from runway.experiment.folders.file_names import GIT_DIFF, PROVENANCE
-from runway.experiment.folders.run_folder import read_json, write_json
+from runway.experiment.folders.run_folder import read_if_whole, write_json
+from runway.experiment.submission import submitted_state
+from runway.masking import hidden_source, hidden_words
 from runway.ranks import rank
 
 RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
-_KEPT_OF_EARLIER = ("status", "started", "ended", "command", "git", "error", "resumed_from")
+TRIAL = "RUNWAY_TRIAL"
+"""The environment variable by which a sweep tells a training that it is a trial: JSON with ``sweep``, ``key`` and
+``parameters``, which the provenance keeps, and what else the sweep has to say."""
+_KEPT_OF_TRIAL = ("sweep", "key", "parameters")
+_KEPT_OF_EARLIER = (
+    *("status", "started", "ended", "config", "overrides", "take_new", "command", "git", "error", "resumed_from"),
+)
 _LARGEST_DIFF = 20_000_000  # characters; data that was added to a repository by mistake should not be copied here
 
 
@@ -55,7 +65,7 @@ def provenance(folder: Path, facts: Mapping[str, Any], project: Path) -> Iterato
 
 def _begun(path: Path, facts: Mapping[str, Any], project: Path) -> dict[str, Any]:
     """The record at the beginning, when ``path`` still holds that of the run which this one goes on."""
-    git, diff = describe_git(project)
+    git, diff = submitted_state() or describe_git(project)  # a job's code is that of its submission
     if diff:
         replace_text(path.parent / GIT_DIFF, diff)
     record = {
@@ -63,18 +73,26 @@ def _begun(path: Path, facts: Mapping[str, Any], project: Path) -> dict[str, Any
         "started": timestamp(),
         "ended": None,
         **facts,
-        "command": sys.argv,
+        **_trial(facts),
+        "command": hidden_words(sys.argv),
         "git": git,
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "packages": installed_packages(),
     }
     if facts.get("resumed_from"):
-        earlier = read_json(path, {})
-        before = earlier.get("earlier_runs", [])
+        earlier = read_if_whole(path, {}, "what the training was that goes on is not kept")
+        before = earlier.get("earlier_runs")
         short = {key: earlier[key] for key in _KEPT_OF_EARLIER if earlier.get(key) is not None}
-        record["earlier_runs"] = [*before, short] if earlier else []
+        record["earlier_runs"] = [*(before if isinstance(before, list) else []), short] if earlier else []
     return record
+
+
+def _trial(facts: Mapping[str, Any]) -> dict[str, Any]:
+    told = os.environ.get(TRIAL)
+    if not told or facts.get("mode") != "train":
+        return {}
+    return {"trial": {key: json.loads(told).get(key) for key in _KEPT_OF_TRIAL}}
 
 
 def timestamp() -> str:
@@ -102,7 +120,7 @@ def describe_git(project: Path) -> tuple[dict[str, Any] | None, str]:
     commit = _git(project, "rev-parse", "HEAD")
     if not commit:
         return None, ""
-    diff = _git(project, "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
+    diff = hidden_source(_git(project, "diff", "HEAD", "--no-color", "--no-ext-diff") or "")
     untracked = (_git(project, "ls-files", "--others", "--exclude-standard") or "").splitlines()
     if len(diff) > _LARGEST_DIFF:
         diff = diff[:_LARGEST_DIFF] + "\n[cut]\n"

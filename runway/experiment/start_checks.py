@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import lightning
 
-from runway.config.overrides import format_path
-from runway.config.reads import ABSENT
-from runway.config.rendering import differences
 from runway.config.signatures import accepted_settings, wrong_values
-from runway.errors import ConfigError, ExperimentError, raise_collected
+from runway.errors import ConfigError, raise_collected
 from runway.executors.base_executor import BaseExecutor
-from runway.executors.optimizers import check_optimizer_config
-from runway.experiment.folders.file_names import CONFIG
-from runway.experiment.folders.run_folder import RunFolder, as_json, read_json
+from runway.executors.optimizers import SCHEDULER_PARAMS, check_optimizer_config
+from runway.experiment.callbacks.monitored_metric import best_mode
 from runway.log import warning
-
-SHOWN_CHANGES = 5
-
-# What says how long, where and with what display to train, or is for other modes than training.
-_MAY_CHANGE = {("meta",), ("exp_version",), ("test",), ("test_suffix",)} | {
-    ("train", "trainer_paras", name)
-    for name in ("max_epochs", "max_steps", "max_time", "enable_progress_bar", "log_every_n_steps")
-}
 
 
 def has_step(cls: type[lightning.LightningModule], name: str) -> bool:
@@ -64,32 +51,25 @@ def check_training(cls: type[lightning.LightningModule], config: Mapping[str, An
     """
     init_kwargs = (config.get("executor") or {}).get("init_kwargs") or {}
     check_executor(cls, "training_step", "training", init_kwargs)
+    if config.get("tasks") and not getattr(cls, "takes_tasks", False):
+        message = f"the config names tasks, but the executor {cls.__name__!r} does not train several"
+        raise ConfigError(message, where="tasks", hint="ExecutorClass: 'MultiTaskExecutor', or `~tasks`")
     if config.get("test") and not has_step(cls, "test_step"):
-        warning(f"the executor {cls.__name__!r} has no `test_step`: what it trains cannot be tested (`test`)")
+        warning(
+            f"the executor {cls.__name__!r} has no `test_step`: what it trains cannot be tested (`test`)", once=True
+        )
     if getattr(cls, "configure_optimizers", None) is BaseExecutor.configure_optimizers:
-        check_optimizer_config((config.get("train") or {}).get("optimizer_config"))
+        optimizer_config = (config.get("train") or {}).get("optimizer_config")
+        check_optimizer_config(optimizer_config, cls.part_names(config) if issubclass(cls, BaseExecutor) else None)
+        _check_mode_of_schedule((optimizer_config or {}).get("scheduler_params") or {})
 
 
-def warn_of_changes(run: RunFolder, config: Mapping[str, Any]) -> None:
-    """Tell which settings differ from those that the version was trained with so far."""
-    try:
-        before = read_json(run.train / CONFIG)
-    except ExperimentError as error:  # the checkpoint is what counts
-        warning(str(error))
+def _check_mode_of_schedule(params: Mapping[str, Any]) -> None:
+    """A schedule that watches a metric takes the lowest value for the best, unless it is told: ask for it."""
+    monitor = params.get("monitor")
+    if monitor is None:
         return
-    if not isinstance(before, Mapping):
-        return
-    told = [
-        f"{format_path(path)} ({_short(old)} -> {_short(new)})"
-        for path, old, new in differences(before, as_json(config))
-        if not any(path[: len(prefix)] == prefix for prefix in _MAY_CHANGE)
-    ]
-    if told:
-        more = f" and {len(told) - SHOWN_CHANGES} more" if len(told) > SHOWN_CHANGES else ""
-        changes = ", ".join(told[:SHOWN_CHANGES])
-        warning(f"--resume: the config differs from that of {run.path.name}: {changes}{more}")
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else text[:39] + "…"
+    mode = best_mode(monitor, params.get("mode"), SCHEDULER_PARAMS)
+    if mode != params.get("mode", "min"):
+        message = f"the schedule watches {monitor!r}, whose highest value is the best, but takes the lowest for it"
+        raise ConfigError(message, where=f"{SCHEDULER_PARAMS}.mode", hint="add mode: 'max'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from runway.errors import ConfigError
 from runway.executors.precision import best_precision
+from runway.experiment.checkpoint_files import WholeCheckpointIO
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -32,12 +35,12 @@ _NOISE = (
     "does not have many workers",
     "callbacks used to create the checkpoint need to be provided",
     "The number of training batches",
+    "Using `DistributedSampler` with the dataloaders",  # what it means is told when rows are merged
     "Total length of .* across ranks is zero",
     "Checkpoint directory .* exists and is not empty",
     "Experiment logs directory .* exists and is not empty",
     "You're resuming from a checkpoint that ended before the epoch ended",
     "module.s. in eval mode at the start of training",
-    "Trying to infer the `batch_size`",
     "The `srun` command is available",
     "`isinstance.treespec, LeafSpec.` is deprecated",
     "`is_gradient_checkpointing` is deprecated",  # peft asks for it
@@ -61,6 +64,11 @@ def refusals(where: str, accelerator: Any = None) -> Iterator[None]:
     """
     try:
         yield
+    except KeyError as error:
+        if not str(error.args[0]).startswith("SLURM_"):
+            raise
+        message = f"this looks like a task of Slurm's srun, but has no {error.args[0]}"
+        raise ConfigError(message, where=where, hint="start it by srun, or unset SLURM_NTASKS") from error
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         text = " ".join(str(error).split())
         if accelerator not in (None, "auto", "cpu") and any(sign in text.lower() for sign in _NO_ACCELERATOR):
@@ -69,7 +77,16 @@ def refusals(where: str, accelerator: Any = None) -> Iterator[None]:
                 where=f"{where}.accelerator",
                 hint=f"{where}.accelerator=auto takes what there is",
             ) from error
-        raise ConfigError(text, where=where) from error
+        raise ConfigError(text, where=where, hint=_told_more(text)) from error
+
+
+def _told_more(text: str) -> str | None:
+    """What Lightning does not say of what it refuses."""
+    if "your machine only has" in text and os.environ.get("SLURM_STEP_ID"):
+        return "each task sees its own GPU only: ask Slurm for --gpus-per-node instead of --gpus-per-task"
+    if "`--ntasks-per-node=" in text and os.environ.get("SLURM_NTASKS"):
+        return "sbatch and srun take --ntasks-per-node, as many as `devices`"
+    return None
 
 
 def build_trainer(
@@ -112,7 +129,25 @@ def build_trainer(
         "enable_model_summary": False,  # runway writes its own
     }
     with refusals(where, arguments.get("accelerator")):
-        return lightning.Trainer(**(owned | arguments))
+        if not arguments.get("plugins"):
+            arguments["plugins"] = slurm_without_requeue()
+        trainer = lightning.Trainer(**(owned | arguments))
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # a strategy may bring another
+        trainer.strategy.checkpoint_io = WholeCheckpointIO()
+    return trainer
+
+
+def slurm_without_requeue() -> list[Any]:
+    """In a task of Slurm's, Lightning's way into its environment, but without its answer to signals.
+
+    Lightning would save a checkpoint inside the signal handler, in the midst of a step or of another save, and requeue
+    the job itself. ``StopWhenAsked`` waits for the end of the step; ``launch/`` requeues.
+    """
+    from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runway.disk import expanded
 from runway.errors import AssetError, ConfigError, did_you_mean
 from runway.library_internals import evaluate_offline
 
@@ -26,8 +27,11 @@ SHIPPED = {
     "confusion_matrix": "ConfusionMatrix",
     "exact_match": "ExactMatch",
     "f1": "F1",
+    "mae": "Mae",
+    "mse": "Mse",
     "perplexity": "Perplexity",
     "precision": "Precision",
+    "r_squared": "RSquared",
     "recall": "Recall",
     "rouge": "Rouge",
     "sacrebleu": "Sacrebleu",
@@ -38,17 +42,19 @@ NEEDS = {"rouge": ("rouge_score", "rouge-score")}
 """{metric: (module, package)} for what runway does not depend on."""
 
 
-def load_metric(name: str | Path, **kwargs: Any) -> evaluate.EvaluationModule:
+def load_metric(name: str | Path, *, trust_remote_code: bool = False, **kwargs: Any) -> evaluate.EvaluationModule:
     """A metric, ready for ``compute(predictions=…, references=…)``.
 
     Args:
         name: one that runway ships (no network, no files), the path of a metric module (``my_metric.py``, or a
             folder with a file of its name), or a name on the hub (``bertscore``, ``user/metric``).
+        trust_remote_code: a metric of the hub is code, which is fetched and run; True says that this one's is trusted.
         **kwargs: for the metric's constructor, such as ``config_name``. Inputs are kept in memory unless
             ``keep_in_memory=False`` or ``num_process`` says otherwise.
 
     Raises:
-        ConfigError: no module at that path, or a package that the metric needs is not installed.
+        ConfigError: no module at that path, a package that the metric needs is not installed, or it is of the hub and
+            not trusted.
         AssetError: the hub does not have it or cannot be reached.
     """
     name = os.fspath(name)
@@ -57,7 +63,7 @@ def load_metric(name: str | Path, **kwargs: Any) -> evaluate.EvaluationModule:
         return _shipped(name, kwargs)
     import evaluate
 
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.exists():
         try:
             return evaluate.load(str(path.resolve()), **kwargs)
@@ -69,6 +75,12 @@ def load_metric(name: str | Path, **kwargs: Any) -> evaluate.EvaluationModule:
             ) from error
     if path.suffix == ".py" or path.is_absolute() or name.startswith(("~", ".")) or name.count("/") > 1:
         raise ConfigError(f"there is no metric module {name!r}", where=str(path.resolve()))
+    if trust_remote_code is not True:
+        raise ConfigError(
+            f"the metric {name!r} is not one that runway ships; the hub's code is not fetched and run unasked",
+            hint=f"{did_you_mean(name, SHIPPED, listing=20)}; the path of a metric module; or, if you trust the hub's, "
+            "`trust_remote_code: true` in its `load_kwargs`",
+        )
     return _from_hub(name, kwargs)
 
 

@@ -21,6 +21,7 @@ class Accuracy(_base.LabelMetric):
     """
 
     url = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.accuracy_score.html"
+    higher_is_better = True
 
     def _compute(
         self,
@@ -31,5 +32,9 @@ class Accuracy(_base.LabelMetric):
     ) -> dict[str, Any]:
         from sklearn.metrics import accuracy_score
 
+        if not len(predictions):
+            return self._undefined(["accuracy"], "there are no samples")
+        if normalize and sample_weight is not None and not sum(sample_weight):
+            return self._undefined(["accuracy"], "all samples have the weight 0")
         score = accuracy_score(references, predictions, normalize=normalize, sample_weight=sample_weight)
         return {"accuracy": float(score)}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from runway.metrics import _base
+from runway.metrics import _base, _languages
 
 
 class Bleu(_base.Metric):
@@ -16,7 +16,8 @@ class Bleu(_base.Metric):
     Args:
         predictions: the texts that a system gave.
         references: for each the right text, or a list of right texts.
-        tokenizer: takes a text and gives a list of tokens; by default that of mteval-v13a.
+        tokenizer: takes a text and gives a list of tokens; by default sacreBLEU's for ``target_lang``.
+        target_lang: the language of the texts; by default one with spaces between words: that of mteval-v13a.
         max_order: the longest n-gram.
         smooth: add one to the counts (Lin and Och 2004).
 
@@ -27,6 +28,7 @@ class Bleu(_base.Metric):
     """
 
     url = "https://aclanthology.org/P02-1040/"
+    higher_is_better = True
 
     def _compute(
         self,
@@ -35,8 +37,15 @@ class Bleu(_base.Metric):
         tokenizer: Callable[[str], list[str]] | None = None,
         max_order: int = 4,
         smooth: bool = False,
+        target_lang: str | None = None,
     ) -> dict[str, Any]:
-        tokenizer = tokenizer or _tokenizer_13a()
+        if why := _base.why_no_texts(predictions, references):
+            return self._undefined(["bleu"], why)
+        if tokenizer is None:
+            name = _languages.bleu_tokenizer(target_lang)
+            first = [texts if isinstance(texts, str) else texts[0] for texts in references if texts]
+            _languages.tell_if_unspaced(name, first, where="bleu", language=target_lang)
+            tokenizer = _tokenizer(name)
         matches, totals = [0] * max_order, [0] * max_order
         length = reference_length = 0
         for prediction, texts in zip(predictions, references, strict=True):
@@ -72,8 +81,8 @@ def _ngrams(tokens: list[str], order: int) -> collections.Counter:
     return collections.Counter(zip(*(tokens[start:] for start in range(order)), strict=False))
 
 
-def _tokenizer_13a() -> Callable[[str], list[str]]:
-    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+def _tokenizer(name: str) -> Callable[[str], list[str]]:
+    from sacrebleu.metrics import BLEU
 
-    tokenize = Tokenizer13a()
+    tokenize = BLEU(tokenize=name).tokenizer
     return lambda text: tokenize(text).split()

@@ -26,6 +26,7 @@ class ChrF(_base.Metric):
     """
 
     url = "https://github.com/mjpost/sacrebleu"
+    higher_is_better = True
 
     def _compute(
         self,
@@ -40,6 +41,8 @@ class ChrF(_base.Metric):
     ) -> dict[str, Any]:
         from sacrebleu.metrics import CHRF
 
+        if why := _base.why_no_texts(predictions, references):
+            return self._undefined(["score"], why)
         chrf = CHRF(
             char_order=char_order,
             word_order=word_order,

@@ -19,6 +19,7 @@ class ConfusionMatrix(_base.LabelMetric):
 
     Returns:
         confusion_matrix: an array [labels, labels], rows are true labels.
+        labels: what its rows and columns are, in their order; not for multilabel.
     """
 
     url = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.confusion_matrix.html"
@@ -33,7 +34,11 @@ class ConfusionMatrix(_base.LabelMetric):
     ) -> dict[str, Any]:
         from sklearn.metrics import confusion_matrix
 
+        if not len(predictions):
+            return self._undefined(["confusion_matrix"], "there are no samples")
         matrix = confusion_matrix(
             references, predictions, labels=labels, sample_weight=sample_weight, normalize=normalize
         )
-        return {"confusion_matrix": matrix}
+        if self.config_name == "multilabel":
+            return {"confusion_matrix": matrix}
+        return {"confusion_matrix": matrix, "labels": sorted({*references, *predictions}) if labels is None else labels}

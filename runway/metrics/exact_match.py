@@ -24,6 +24,8 @@ class ExactMatch(_base.Metric):
         exact_match: the score, from 0 to 1.
     """
 
+    higher_is_better = True
+
     def _inputs(self) -> list[dict[str, Any]]:
         from datasets import Value
 
@@ -38,6 +40,8 @@ class ExactMatch(_base.Metric):
         ignore_punctuation: bool = False,
         ignore_numbers: bool = False,
     ) -> dict[str, Any]:
+        if not len(predictions):
+            return self._undefined(["exact_match"], "there are no samples")
         removed = (string.punctuation if ignore_punctuation else "") + (string.digits if ignore_numbers else "")
         table = str.maketrans("", "", removed)
         patterns = [re.compile(pattern) for pattern in regexes_to_ignore or ()]

@@ -9,3 +9,4 @@ class F1(_base.LabelScore):
     """The harmonic mean of precision and recall."""
 
     score = "f1"
+    counted = "no sample is positive or predicted so"

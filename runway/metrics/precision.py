@@ -9,3 +9,4 @@ class Precision(_base.LabelScore):
     """The share of the samples predicted as positive that are: TP / (TP + FP)."""
 
     score = "precision"
+    counted = "no sample is predicted as positive"

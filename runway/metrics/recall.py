@@ -9,3 +9,4 @@ class Recall(_base.LabelScore):
     """The share of the positive samples that are predicted so: TP / (TP + FN)."""
 
     score = "recall"
+    counted = "no sample is positive"

@@ -25,6 +25,8 @@ class Rouge(_base.Metric):
     """
 
     url = "https://github.com/google-research/google-research/tree/master/rouge"
+    higher_is_better = True
+    scores = r"rouge(\d|L|Lsum)"
 
     def _compute(
         self,
@@ -38,6 +40,8 @@ class Rouge(_base.Metric):
         from rouge_score.rouge_scorer import RougeScorer
 
         names = rouge_types or ["rouge1", "rouge2", "rougeL", "rougeLsum"]
+        if why := _base.why_no_texts(predictions, references):
+            return self._undefined(names, why)
         scorer = RougeScorer(names, use_stemmer=use_stemmer, tokenizer=_Tokenizer(tokenizer) if tokenizer else None)
         scores: dict[str, list[float]] = {name: [] for name in names}
         for prediction, texts in zip(predictions, references, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runway.metrics import _base
+from runway.metrics import _base, _languages
 
 
 class Sacrebleu(_base.Metric):
@@ -17,7 +17,8 @@ class Sacrebleu(_base.Metric):
         smooth_value: for 'floor' and 'add-k'.
         force: take text that looks tokenised without a warning.
         lowercase: ignore case.
-        tokenize: '13a', 'intl', 'zh', 'ja-mecab', 'char', 'none' ...; by default the one for the language, else '13a'.
+        tokenize: '13a', 'intl', 'zh', 'ja-mecab', 'char', 'none' ...; by default the one for ``target_lang``.
+        target_lang: the language of the texts; by default one with spaces between words: '13a'.
         use_effective_order: leave out orders without a match, for single sentences.
 
     Returns:
@@ -28,6 +29,7 @@ class Sacrebleu(_base.Metric):
     """
 
     url = "https://github.com/mjpost/sacrebleu"
+    higher_is_better = True
 
     def _compute(
         self,
@@ -39,9 +41,15 @@ class Sacrebleu(_base.Metric):
         lowercase: bool = False,
         tokenize: str | None = None,
         use_effective_order: bool = False,
+        target_lang: str | None = None,
     ) -> dict[str, Any]:
         from sacrebleu.metrics import BLEU
 
+        if why := _base.why_no_texts(predictions, references):
+            return self._undefined(["score"], why)
+        tokenize = tokenize or _languages.bleu_tokenizer(target_lang)
+        streams = _base.streams(references)
+        _languages.tell_if_unspaced(tokenize, streams[0] if streams else [], where="sacrebleu", language=target_lang)
         bleu = BLEU(
             lowercase=lowercase,
             force=force,
@@ -50,6 +58,6 @@ class Sacrebleu(_base.Metric):
             smooth_value=smooth_value,
             effective_order=use_effective_order,
         )
-        result = bleu.corpus_score(predictions, _base.streams(references))
+        result = bleu.corpus_score(predictions, streams)
         names = ("score", "counts", "totals", "precisions", "bp", "sys_len", "ref_len")
         return {name: getattr(result, name) for name in names}

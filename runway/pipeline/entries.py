@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runway.errors import StoreError
 from runway.log import warning
+from runway.pipeline.keys.config_answers import changes
 from runway.pipeline.keys.fingerprint import combine
 from runway.pipeline.keys.tracked import KnownFiles, ReadSet, read_set, states
 
@@ -105,11 +106,9 @@ class Entries:
 
     def why_missing(self, node: str, parts: KeyParts) -> list[str]:
         """Why there is no entry for these parts: what differs from the entry that the node had last."""
-        if self._last_keys is None:
-            self._last_keys = self.store.last_keys()
-        if node not in self._last_keys:
+        if node not in self._keys_before():
             return ["new"]
-        last = self.store.find(self._last_keys[node])
+        last = self.last(node)
         if last is None:
             return ["its entry is gone"]
         if last.is_receipt:
@@ -118,8 +117,18 @@ class Entries:
         reads = last.meta.get("reads")
         if reads:
             now = self._states(reads["set"], {})
-            reasons += [f"{name} changed" for name, state in reads["states"].items() if now.get(name) != state]
+            reasons += changes(reads["states"], now)
         return reasons or ["its entry is gone"]
+
+    def last(self, node: str) -> Entry | None:
+        """The entry that a node of this name had last, as far as it is there."""
+        key = self._keys_before().get(node)
+        return None if key is None else self.store.find(key)
+
+    def _keys_before(self) -> dict[str, str]:
+        if self._last_keys is None:
+            self._last_keys = self.store.last_keys()
+        return self._last_keys
 
 
 def _full_key(base_key: str, read_states: Mapping[str, str]) -> str:

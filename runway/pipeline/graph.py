@@ -14,6 +14,7 @@ from runway.config.reads import lookup
 from runway.config.schema import EVAL
 from runway.config.signatures import Accepted, accepted_settings, wrong_values
 from runway.errors import ConfigError, RunwayError, did_you_mean, raise_collected
+from runway.pipeline.runners import choose
 from runway.transforms.base import BaseTransform
 
 
@@ -156,6 +157,14 @@ class Graph:
         raise_collected(_unknown(names, self.nodes, where))
         return names
 
+    def descendants(self, names: Iterable[str]) -> list[str]:
+        """The nodes and everything below them, in dependency order."""
+        found = set(names)
+        for name in self.order:
+            if found.intersection(self.nodes[name].inputs):
+                found.add(name)
+        return [name for name in self.order if name in found]
+
     def ancestors(self, targets: Iterable[str]) -> list[str]:
         """The targets and everything above them, in dependency order."""
         needed = set(targets)
@@ -213,6 +222,10 @@ def check_pipelines(config: Mapping[str, Any]) -> tuple[dict[str, Graph], list[R
         for where, section in sections.items()
         if isinstance(section, Mapping)
     }
+    try:
+        choose((config.get("meta") or {}).get("runner"))
+    except ConfigError as error:
+        errors.append(error)
     node, data = lookup(config, ("executor", "init_kwargs", "use_data_node")), graphs.get("data_pipeline")
     if isinstance(node, str) and data is not None:
         errors += _unknown([node], data.nodes, "executor.init_kwargs.use_data_node")

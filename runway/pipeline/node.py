@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import bdb
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from runway.config.reads import Reads, RecordedView
-from runway.errors import RunwayError
-from runway.log import info, warning
+from runway.config.reads import Reads, RecordedView, seen_by_nodes
+from runway.errors import RunwayError, leaves_debugger
+from runway.log import human_seconds, info, warning
+from runway.masking import hidden, hide, resolved
+from runway.pipeline import debugger
 from runway.pipeline.isolation import fork
-from runway.pipeline.keys.code import code_of
+from runway.pipeline.keys.code import latest_code_of
+from runway.pipeline.observed import note_what_ran, observing
 from runway.user_code import user_traceback
 
 if TYPE_CHECKING:
@@ -26,16 +29,23 @@ SHOWN_ARGUMENTS = 300
 class NodeFailure(RunwayError):
     """A node's transform raised.
 
+    Args:
+        node: the node.
+        error: what was raised.
+        data: its input.
+
     Attributes:
         node: the node's name.
         traceback: the user's own frames, as text; empty where runway said what is wrong.
+        input: what went in, in a line; empty where the node has no input.
     """
 
     title = "Node failed"
 
-    def __init__(self, node: Node, error: BaseException) -> None:
+    def __init__(self, node: Node, error: BaseException, data: Any = None) -> None:
         self.node = node.name
-        arguments = json.dumps(dict(node.setup_kwargs), default=repr, ensure_ascii=False)
+        self.input = "" if data is None else hide(_summary(data))
+        arguments = hide(json.dumps(hidden(node.setup_kwargs), default=repr, ensure_ascii=False))
         if len(arguments) > SHOWN_ARGUMENTS:
             arguments = arguments[:SHOWN_ARGUMENTS] + "…"
         place = f"node {node.name!r}, transform {node.transform_name}, setup_kwargs {arguments}"
@@ -49,6 +59,18 @@ class NodeFailure(RunwayError):
             self.traceback = user_traceback(error)
             super().__init__(f"{type(error).__name__}: {error}", where=place)
         self.__cause__ = error
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n  input: {self.input}" if self.input else super().__str__()
+
+
+def _summary(data: Any) -> str:
+    from runway.transforms.inspect import describe_briefly
+
+    try:
+        return describe_briefly(data)
+    except Exception as error:  # of the value's own class: what failed before is what is to be told
+        return f"{type(data).__name__} (which cannot be looked at: {type(error).__name__}: {error})"
 
 
 def run_node(node: Node, cls: type, data: Any, spec: Spec, seed_key: str) -> tuple[Any, Reads, float]:
@@ -67,33 +89,59 @@ def run_node(node: Node, cls: type, data: Any, spec: Spec, seed_key: str) -> tup
     Raises:
         NodeFailure: the transform raised.
     """
+    stop(node, cls, spec, debugger.BEFORE, data)
     reads = Reads()
-    view = None if spec.config is None else RecordedView(spec.config, reads)
     started = time.perf_counter()
-    packages = code_of(cls).packages
-    _seed(seed_key, packages)
-    with _hf_caching_off(packages):
+    code = latest_code_of(cls)
+    _seed(seed_key, code.packages)
+    with _working_folder_kept(), _hf_caching_off(code.packages), observing(reads, spec.project, spec.store) as observed:
         try:
-            functor = cls(
-                name=node.name,
-                global_config=view,
-                use_dummy_data=spec.use_dummy_data,
-                project=spec.project,
-                reads=reads,
-            )
-            functor.setup(**fork(node.setup_kwargs))
+            functor = set_up(node, cls, spec, reads)
             if node.inspect:
                 _log_summary(node, "in", data)
+            called = time.perf_counter()
             output = functor(data)
             if node.inspect:
-                _log_summary(node, "out", output)
-        except (bdb.BdbQuit, NodeFailure):
-            raise
+                _log_summary(node, f"out, after {human_seconds(time.perf_counter() - called)}", output)
         except (Exception, SystemExit) as error:  # ``exit()`` in a transform must not look like success
-            raise NodeFailure(node, error) from error
+            if isinstance(error, NodeFailure) or leaves_debugger(error):
+                raise
+            debugger.post_mortem(error, node=node.name, data=data)
+            raise NodeFailure(node, error, data) from error
+    note_what_ran(node.name, code, observed.ran, reads)
     if output is None and data is not None:
         warning(f"{node.name}: {node.transform_name}._call returned None; is a `return` missing?")
     return output, reads, time.perf_counter() - started
+
+
+def set_up(node: Node, cls: type, spec: Spec, reads: Reads) -> Any:
+    """A node's transform, ready to be called.
+
+    Args:
+        node: what is configured.
+        cls: its transform class.
+        spec: its pipeline.
+        reads: where what it reads is noted.
+    """
+    functor = cls(
+        name=node.name,
+        global_config=None if spec.config is None else RecordedView(seen_by_nodes(spec.config), reads),
+        use_dummy_data=spec.use_dummy_data,
+        project=spec.project,
+        reads=reads,
+    )
+    functor.setup(**resolved(fork(node.setup_kwargs), f"node {node.name!r}, setup_kwargs"))
+    return functor
+
+
+def stop(node: Node, cls: type, spec: Spec, side: str, data: Any) -> None:
+    """Stop in the debugger before or after a node, where that is asked for, with a transform that is nobody else's."""
+    if debugger.stops_at(node.name, side):
+        try:
+            transform = set_up(node, cls, spec, Reads())
+        except Exception:  # it is raised again, and told, when the node runs
+            return
+        debugger.stop(node.name, side, transform, data)
 
 
 def _log_summary(node: Node, side: str, data: Any) -> None:
@@ -147,6 +195,21 @@ def random_state_kept() -> Iterator[None]:
             torch.random.set_rng_state(torch_state)
         if gpu_states is not None:
             torch.cuda.set_rng_state_all(gpu_states)
+
+
+@contextlib.contextmanager
+def _working_folder_kept() -> Iterator[None]:
+    """A node may go to another folder; the next one in this process, whichever that is, must not find itself there."""
+    try:
+        before = os.getcwd()
+    except OSError:  # it was deleted
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.chdir(before)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,11 @@ key is not known: the node is *maybe*, because an output that comes out the same
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runway.errors import ConfigError
 from runway.log import at_terminal, info
+from runway.masking import for_keys
 from runway.pipeline.keys.code import Code, code_of
 from runway.pipeline.keys.fingerprint import Unfingerprintable, combine, digest
 from runway.pipeline.keys.key import KeyParts
@@ -22,6 +24,46 @@ if TYPE_CHECKING:
     from runway.pipeline.store.base import Entry
 
 CACHED, RUN, MAYBE, IDLE = "cached", "run", "maybe", "not needed"
+
+
+ALL, FORCE = "all", "--force"
+
+
+class Force(NamedTuple):
+    """Nodes that are to run whatever the store holds, for once (``--force``).
+
+    Attributes:
+        words: names of nodes; ``NODE+``, a node and all below it; ``all``.
+        since: when it was asked for, in seconds since 1970: what was made later does not run again, in whatever
+            pipeline or process it was made.
+    """
+
+    words: tuple[str, ...]
+    since: float
+
+    def nodes(self, graph: Graph, order: Iterable[str]) -> set[str]:
+        """The nodes of a plan that are meant.
+
+        Args:
+            graph: the pipeline.
+            order: the nodes of the plan.
+
+        Raises:
+            ConfigError: one of the words is no node, or the plan has none of its nodes.
+        """
+        meant: set[str] = set()
+        for word in self.words:
+            if word == ALL and word not in graph.nodes:
+                named = set(order)
+            elif word in graph.nodes or not word.endswith("+"):
+                named = set(graph.check_names([word], FORCE))
+            else:
+                named = set(graph.descendants(graph.check_names([word.removesuffix("+")], FORCE)))
+            if named.isdisjoint(order):
+                hint = "leave it out, or name the node that is to be prepared (--until, --nodes)"
+                raise ConfigError(f"{FORCE} {word}: nothing that is asked for needs it", where=FORCE, hint=hint)
+            meant |= named
+        return meant
 
 
 class Step:
@@ -45,6 +87,20 @@ class Step:
         self.status = IDLE
         self.reasons: list[str] = []
 
+    def __repr__(self) -> str:
+        return f"Step({self.node.name!r}, {self.status}{': ' if self.reasons else ''}{'; '.join(self.reasons)})"
+
+    def _repr_html_(self) -> str:
+        from runway.masking import hidden
+        from runway.notebook import html_table
+        from runway.pipeline.drawing import LOOKS
+
+        facts: list[tuple[str, object]] = [("status", self.status), ("why", "\n".join(self.reasons))]
+        facts += [("transform", self.node.transform_name), ("setup_kwargs", hidden(dict(self.node.setup_kwargs)))]
+        facts += [("input_node", ", ".join(self.node.inputs)), ("key", self.entry.key if self.entry else self.base_key)]
+        fills = {state: look.fill for state, look in LOOKS.items()}
+        return html_table((), [fact for fact in facts if fact[1]], title=self.node.name, fills=fills)
+
     @property
     def base_key(self) -> str | None:
         """The key without what the node reads on the way; None while an input is unknown."""
@@ -60,6 +116,7 @@ class Plan:
         given: {node: data fed to it instead of its inputs}.
         versions: the packages whose versions count (``meta.cache_versions``).
         done_before: nodes with `regenerate` that this process has run already; they are not run again.
+        force: nodes that run whatever the store holds.
     """
 
     def __init__(
@@ -70,6 +127,7 @@ class Plan:
         given: Mapping[str, Any],
         versions: Iterable[str],
         done_before: set[str],
+        force: Force | None = None,
     ) -> None:
         self.graph = graph
         self.entries = entries
@@ -78,6 +136,8 @@ class Plan:
         self.steps: dict[str, Step] = {}
         self.order: list[str] = []
         self.done_before = done_before
+        self._asked = force
+        self._forced: set[str] = set()
         self._codes: dict[type, tuple[Code, dict[str, str]]] = {}
 
     def inputs(self, step: Step) -> tuple[str, ...]:
@@ -87,6 +147,7 @@ class Plan:
     def look_up(self, targets: list[str]) -> None:
         """Work out the step of every node at or above the targets."""
         self.order = self.graph.ancestors(targets)
+        self._forced = self._asked.nodes(self.graph, self.order) if self._asked else set()
         fed = self._fed_from_outside()
         # A digest of the data that is passed in costs time, and serves only nodes that ask to be kept.
         self._wants_keys = any(self.graph.nodes[name].cache for name in fed)
@@ -100,10 +161,19 @@ class Plan:
             self.steps[name] = step
             above = [self.steps[i] for i in self.inputs(step)]
             # What is not kept runs inside its consumers: to run it again, they run again.
+            self._check_unknown(step)
             step.forced = self._must_regenerate(step) or any(i.forced and not i.cached for i in above)
             self.resolve(step)
+            step.forced = step.forced or self._is_asked_for(step, is_target=name in targets)
             if step.forced and step.cached:
                 step.content = None  # consumers wait for what it gives this time
+
+    def _check_unknown(self, step: Step) -> None:
+        """A node whose code holds an object that nobody can look into, and no text that says how it was made."""
+        unknown = self._code(self.graph.classes[step.node.name])[0].unknown
+        if unknown:
+            info(f"{step.node.name}: what {', '.join(sorted(unknown))} holds cannot be told: nothing of it is kept")
+            step.volatile, step.cached = True, False
 
     def _fed_from_outside(self) -> set[str]:
         """The nodes that are fed with data from outside, and all below them: they are kept only if they say so."""
@@ -126,7 +196,7 @@ class Plan:
         step.parts = KeyParts(
             transform=node.transform_name,
             code=code,
-            arguments=node.arguments,
+            arguments=for_keys(node.arguments),
             inputs=contents,
             takes_list=node.takes_list,
             versions=versions,
@@ -153,6 +223,8 @@ class Plan:
             except Unfingerprintable as error:
                 info(f"{name}: {error.message}: what is computed from the data passed in is not kept")
             step.volatile, step.cached = True, False
+            return None
+        if step.volatile:
             return None
         inputs = [self.steps[name] for name in step.node.inputs]
         if any(above.volatile for above in inputs):
@@ -194,9 +266,11 @@ class Plan:
     def _judge(self, step: Step, *, value_wanted: bool) -> tuple[str, list[str]]:
         if step.forced:
             again = [name for name in step.node.inputs if self.steps[name].forced]
-            return RUN, ["regenerate: true"] if step.node.regenerate else [f"input {name}" for name in again]
+            reasons = ["regenerate: true"] if step.node.regenerate else [f"input {name}" for name in again]
+            return RUN, reasons or ["--force"]
         if step.volatile:
-            return RUN, ["its data is passed in"]
+            unknown = self._code(self.graph.classes[step.node.name])[0].unknown
+            return RUN, ["what its code holds cannot be told"] if unknown else ["its data is passed in"]
         if step.parts is None:
             waiting = [name for name in step.node.inputs if self.steps[name].content is None]
             # An uncached target that ran on the same data before is not run again, nor is a cached node.
@@ -224,7 +298,53 @@ class Plan:
         cls = self.graph.classes[step.node.name]
         return not cls.INTERACTIVE or at_terminal()  # type: ignore[attr-defined]
 
+    def _is_asked_for(self, step: Step, *, is_target: bool) -> bool:
+        """Whether ``--force`` means a step, and it has not run since."""
+        name = step.node.name
+        through = any(above in self._forced and not self.steps[above].cached for above in self.inputs(step))
+        if self._asked is None or not (through or name in self._forced):
+            return False
+        self._forced.add(name)
+        if rank() > 0 or not (step.cached or is_target):  # what is not kept runs inside of its consumers
+            return False
+        entry = step.entry
+        if not step.cached and step.parts is not None:
+            entry = self.entries.find(step.parts.key())
+        return entry is None or float(entry.meta["created"]) < self._asked.since
+
+    def code_in_use(self) -> dict[tuple[str, str], set[str]]:
+        """{(module, top-level name): digests of its text as it runs} of all nodes."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for code, _ in self._codes.values():
+            for place, digests in code.used.items():
+                found[place] = found.get(place, set()) | digests
+        return found
+
     # -- looking at it
+
+    def __repr__(self) -> str:
+        from runway.log import in_columns
+        from runway.pipeline import plan_table
+
+        return "\n".join([*in_columns([plan_table.COLUMNS, *plan_table.rows(self)]), plan_table.closing(self)])
+
+    def _repr_html_(self) -> str:
+        from runway.notebook import html_table
+        from runway.pipeline import drawing, plan_table
+
+        fills = {state: look.fill for state, look in drawing.LOOKS.items()}
+        return html_table(plan_table.COLUMNS, plan_table.rows(self), title=plan_table.closing(self), fills=fills)
+
+    def own_code(self, name: str) -> tuple[str, ...]:
+        """The functions, classes and values of the project that a node's code refers to: ``module.name``."""
+        used = self._code(self.graph.classes[name])[0].used
+        return tuple(sorted(f"{module}.{top}" for module, top in used if not module.startswith("runway.")))
+
+    def last_seconds(self, step: Step) -> float | None:
+        """How long a node took when it ran last, under whatever key; None where it is not known."""
+        entry = step.entry or self.entries.last(step.node.name)
+        seconds = None if entry is None else float(entry.meta["seconds"])
+        return seconds or None
 
     def count(self, status: str) -> int:
         """How many steps have a status."""

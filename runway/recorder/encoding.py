@@ -132,7 +132,30 @@ def convert(array: pa.Array, target: pa.DataType) -> pa.Array:
         return pa.nulls(len(array), target)
     if target == JSON:
         return _json(stored_values(array))
+    return cast(array, target)
+
+
+def cast(array: Any, target: pa.DataType) -> Any:
+    """Arrow's cast of an array; by way of Python's values where these are lists of None (see ``_has_null_lists``)."""
+    if array.type == target:
+        return array
+    if _has_null_lists(target):
+        made = pa.array(array.to_pylist(), target)
+        return pa.chunked_array([made]) if isinstance(array, pa.ChunkedArray) else made
     return array.cast(target)
+
+
+def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table in the types of a schema of the same names."""
+    columns = [cast(column, field.type) for column, field in zip(table.columns, schema, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _has_null_lists(kind: pa.DataType) -> bool:
+    """Whether there are lists of Arrow's null type in it: its cast (pyarrow 26) takes the lists' number for theirs."""
+    if pa.types.is_list(kind):
+        return pa.types.is_null(kind.value_type) or _has_null_lists(kind.value_type)
+    return pa.types.is_struct(kind) and any(_has_null_lists(field.type) for field in kind)
 
 
 def stored_values(array: pa.Array | pa.ChunkedArray) -> list:

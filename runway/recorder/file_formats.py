@@ -14,10 +14,10 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from runway.errors import DataError
+from runway.errors import DataError, damage_told_as
 from runway.recorder.columns import Piece
-from runway.recorder.encoding import IMAGES, JSON, PNG, stored_values
-from runway.recorder.plain import from_json, to_json, untag
+from runway.recorder.encoding import IMAGES, JSON, PNG, cast, cast_table, stored_values
+from runway.recorder.plain import from_json, to_json, untagged
 from runway.recorder.table import SampleTable
 
 PLAIN, MIXED, IMAGE = "plain", "mixed", "image"
@@ -50,7 +50,7 @@ def write_parquet(target: Path | pa.NativeFile, table: SampleTable, header: dict
     schema = schema_of(table).with_metadata({"runway": to_json(header)})
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in table.batches():
-            writer.write_table(batch.cast(schema))
+            writer.write_table(cast_table(batch, schema))
 
 
 def read_parquet(source: Path | pa.NativeFile, header: dict) -> tuple[SampleTable, dict]:
@@ -61,8 +61,10 @@ def read_parquet(source: Path | pa.NativeFile, header: dict) -> tuple[SampleTabl
     text = (file.schema_arrow.metadata or {}).get(b"runway")
     header = from_json(text.decode()) if text else {}
     table = SampleTable()
-    table.rows = file.metadata.num_rows
     groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
+    table.rows = sum(group.num_rows for group in groups)
+    if table.rows != file.metadata.num_rows or any(group.num_rows < 0 for group in groups):
+        raise DataError(f"the file says that it has {file.metadata.num_rows} rows, but has {table.rows}")
     for field in file.schema_arrow:
         kind = (field.metadata or {}).get(b"runway", b"").decode()
         marked = (own for own, as_kind in _KINDS.items() if kind == as_kind and _FILE_TYPES[own] == field.type)
@@ -72,7 +74,7 @@ def read_parquet(source: Path | pa.NativeFile, header: dict) -> tuple[SampleTabl
                 rows=group.num_rows,
                 type=type_,
                 nbytes=_column_bytes(group, field.name),
-                source=partial(_load, file, str(source), index, field.name, type_),
+                source=partial(_load, file, str(source), index, field.name, type_, group.num_rows),
             )
             for index, group in enumerate(groups)
         ]
@@ -85,18 +87,14 @@ def _column_bytes(group: Any, name: str) -> int:
     return sum(leaf.total_uncompressed_size for leaf in leaves if f"{leaf.path_in_schema}.".startswith(f"{name}."))
 
 
-def _load(file: Any, path: str, row_group: int, name: str, type_: pa.DataType) -> pa.Array:
+def _load(file: Any, path: str, row_group: int, name: str, type_: pa.DataType, rows: int) -> pa.Array:
     """A column of a row group, decoded anew each time; the open file stays readable when it is replaced."""
-    try:
-        table = file.read_row_group(row_group, columns=[name], use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"column {name!r} cannot be read: {error}",
-            where=path,
-            hint="the file is damaged; write the recorder again",
-        ) from error
-    column = table.column(name).cast(type_)
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+    hint = "the file is damaged; write the recorder again"
+    with damage_told_as(DataError, f"column {name!r} cannot be read", where=path, hint=hint):
+        column = cast(file.read_row_group(row_group, columns=[name], use_threads=False).column(name), type_)
+        if len(column) != rows:
+            raise DataError(f"column {name!r} has {len(column)} values in the place of {rows}", hint=hint)
+        return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
 def write_json(path: Path, table: SampleTable, header: dict) -> None:
@@ -117,11 +115,11 @@ def write_json(path: Path, table: SampleTable, header: dict) -> None:
 def read_json(path: Path, header: dict) -> tuple[SampleTable, dict]:
     """Takes the whole file into memory; parquet is the format for many rows."""
     with path.open(encoding="utf-8") as file:
-        columns = json.load(file, object_hook=untag)
+        columns = json.load(file)  # whose own names are no tags
     if not isinstance(columns, Mapping) or not all(isinstance(values, list) for values in columns.values()):
         raise DataError("a recorder's json must be an object of lists, one for each column", where=str(path))
     table = SampleTable()
-    table.write(columns)
+    table.write({name: untagged(values) for name, values in columns.items()})
     return table, header
 
 
@@ -151,7 +149,7 @@ def _cell_type(note: dict[str, str]) -> pa.DataType | None:
 
 def _cells(column: pa.ChunkedArray, type_: pa.DataType | None) -> pa.ChunkedArray:
     if type_ is not None or column.type == JSON:
-        return column.cast(type_ or pa.string())
+        return cast(column, type_ or pa.string())
     texts = [None if value is None else to_json(value) for value in column.to_pylist()]
     return pa.chunked_array([pa.array(texts, pa.string())])
 
@@ -192,7 +190,7 @@ def write_pickle(path: Path, table: SampleTable, header: dict) -> None:
         values = [value for array in column.arrays(table.rows) for value in stored_values(array)]
         columns[name] = to_json(values) if column.type() == JSON else values
     with path.open("wb") as file:
-        pickle.dump({"runway_recorder": header, "columns": columns}, file, protocol=4)
+        pickle.dump({"runway_recorder": to_json(header), "columns": columns}, file, protocol=4)
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -208,11 +206,10 @@ class _PlainUnpickler(pickle.Unpickler):
 def read_pickle(path: Path, header: dict) -> tuple[SampleTable, dict]:
     """Reads a file of ``write_pickle`` and nothing else."""
     with path.open("rb") as file:
-        try:
-            found = _PlainUnpickler(file).load()
-        except (pickle.UnpicklingError, EOFError, IndexError, UnicodeDecodeError) as error:
-            raise DataError(f"the pickle is damaged: {error}", where=str(path)) from error
+        found = _PlainUnpickler(file).load()
+    _must_be_a_tree(found, path)
     header = found["runway_recorder"]
+    header = from_json(header) if isinstance(header, str) else header  # plain values in files of before
     columns = {
         name: from_json(values) if header["columns"][name]["kind"] == MIXED else values
         for name, values in found["columns"].items()
@@ -220,6 +217,21 @@ def read_pickle(path: Path, header: dict) -> tuple[SampleTable, dict]:
     table = SampleTable()
     table.write(columns)
     return table, header
+
+
+def _must_be_a_tree(found: Any, path: Path) -> None:
+    """Raise where a list or dict stands in two places: some bytes of pickle can unfold to more than any memory so."""
+    seen: set[int] = set()
+    waiting = [found]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list | dict | tuple):
+            if id(value) in seen and value:
+                raise DataError(
+                    "the pickle holds one list or dict in two places, as none of ours does", where=str(path)
+                )
+            seen.add(id(value))
+            waiting.extend(value.values() if isinstance(value, dict) else value)
 
 
 Write = Callable[[Path, SampleTable, dict], None]

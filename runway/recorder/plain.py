@@ -11,11 +11,13 @@ import datetime
 import enum
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
+from runway.errors import DataError, damage_told_as
 from runway.log import warning
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 SCALARS = frozenset({bool, int, float, str, type(None)})
 """Immutable types that a column takes as they are."""
+
+MOST_NESTED = 100
+"""Levels of lists and dicts in a value: what reads and writes it goes in as deep, on whatever stack."""
 
 PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 """The modes that PNG keeps exactly; an image of another mode becomes RGB."""
@@ -45,7 +50,8 @@ class Png(bytes):
         """The PIL image; its pixels are decoded when they are asked for."""
         import PIL.Image
 
-        return PIL.Image.open(io.BytesIO(self))
+        with damage_told_as(DataError, "an image cannot be opened", where=f"a PNG file of {len(self)} bytes"):
+            return PIL.Image.open(io.BytesIO(self), formats=["PNG"])
 
 
 def is_tensor(value: object) -> bool:
@@ -80,7 +86,7 @@ def take_values(values: Iterable, where: str) -> list:
     return [plain(value, where) for value in listed]
 
 
-def plain(value: Any, where: str) -> Any:
+def plain(value: Any, where: str, depth: int = 0) -> Any:
     """``value`` made of plain types only, sharing nothing mutable with it.
 
     Tensors and arrays become (nested) lists, those without dimensions a number; tuples and sets become lists,
@@ -90,6 +96,10 @@ def plain(value: Any, where: str) -> Any:
     Args:
         value: anything.
         where: where it is logged, for the warning: ``column 'x'``.
+        depth: in how many lists and dicts it lies.
+
+    Raises:
+        DataError: it is nested more deeply than MOST_NESTED, or holds itself.
     """
     kind = type(value)
     if kind in SCALARS or kind is bytes or kind is Png:
@@ -97,29 +107,37 @@ def plain(value: Any, where: str) -> Any:
     if kind is list or kind is tuple:
         if SCALARS.issuperset(map(type, value)):
             return list(value)
-        return [plain(item, where) for item in value]
+        return [plain(item, where, _below(depth, where)) for item in value]
     if isinstance(value, Mapping):
-        return {_key(key): plain(item, where) for key, item in value.items()}
+        return {_key(key): plain(item, where, _below(depth, where)) for key, item in value.items()}
     pillow = sys.modules.get("PIL.Image")
     if pillow is not None and isinstance(value, pillow.Image):
         return Png.of(value)
     if is_tensor(value):
         return as_numpy(value).tolist()
-    return _plain_other(value, where)
+    return _plain_other(value, where, _below(depth, where))
 
 
-def _plain_other(value: Any, where: str) -> Any:
+def _below(depth: int, where: str) -> int:
+    """One level further in."""
+    if depth == MOST_NESTED:
+        message = f"{where}: a value is nested more than {MOST_NESTED} levels deep, or holds itself"
+        raise DataError(message, hint="log its text, or its parts as columns")
+    return depth + 1
+
+
+def _plain_other(value: Any, where: str, depth: int) -> Any:
     if isinstance(value, enum.Enum):
-        return plain(value.value, where)
+        return plain(value.value, where, depth)
     if type(value).__name__ in ("NAType", "NaTType"):  # pandas: a missing value
         return None
     if hasattr(value, "dtype") and hasattr(value, "tolist"):  # numpy arrays and numbers, pandas series
         listed = value.tolist()
         if type(listed) is type(value):  # numpy's longdouble, for which Python has no type
             return float(value)
-        return listed if type(listed) in SCALARS else plain(listed, where)
+        return listed if type(listed) in SCALARS else plain(listed, where, depth)
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a data frame
-        return plain(value.to_dict("list"), where)
+        return plain(value.to_dict("list"), where, depth)
     for base in (bool, int, float, str):
         if isinstance(value, base):
             return base.__str__(value) if base is str else base(value)
@@ -130,13 +148,13 @@ def _plain_other(value: Any, where: str) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name), where) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name), where, depth) for field in dataclasses.fields(value)}
     if isinstance(value, Set):
-        return sorted((plain(item, where) for item in value), key=repr)
+        return sorted((plain(item, where, depth) for item in value), key=repr)
     if isinstance(value, Iterable) and hasattr(value, "__len__"):
-        return [plain(item, where) for item in value]
+        return [plain(item, where, depth) for item in value]
     if hasattr(value, "as_py"):  # an Arrow scalar
-        return plain(value.as_py(), where)
+        return plain(value.as_py(), where, depth)
     warning(f"{where}: a {type(value).__name__} is logged as text; log numbers, text, lists or dicts", once=True)
     return str(value)
 
@@ -151,7 +169,11 @@ def _key(key: object) -> Any:
 def to_json(value: Any) -> str:
     """A plain value as JSON that gives back the same value: what JSON lacks is tagged by a key with ``$``."""
     tagged = _tag(value)
-    text = json.dumps(tagged, ensure_ascii=False)
+    try:
+        text = json.dumps(tagged, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        tagged = _tag_not_finite(tagged)
+        text = json.dumps(tagged, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair, which no file can hold unescaped
@@ -160,8 +182,15 @@ def to_json(value: Any) -> str:
 
 
 def from_json(text: str) -> Any:
-    """The value for ``to_json``'s text."""
-    return json.loads(text, object_hook=untag)
+    """The value for ``to_json``'s text.
+
+    Raises:
+        DataError: it is no such text.
+    """
+    try:
+        return json.loads(text, object_hook=untag)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"a value is no JSON of the recorder's: {error}", where=repr(text[:80])) from error
 
 
 def _tag(value: Any) -> Any:
@@ -179,6 +208,22 @@ def _tag(value: Any) -> Any:
     return {"$dict": [[key, _tag(item)] for key, item in value.items()]}
 
 
+def _tag_not_finite(tagged: Any) -> Any:
+    """NaN and infinities as ``{"$float": "nan"}``: Python writes them as words that no JSON has, and others refuse."""
+    if isinstance(tagged, float):
+        return tagged if math.isfinite(tagged) else {"$float": str(tagged)}
+    if isinstance(tagged, list):
+        return [_tag_not_finite(item) for item in tagged]
+    return {key: _tag_not_finite(item) for key, item in tagged.items()} if isinstance(tagged, dict) else tagged
+
+
+def untagged(value: Any) -> Any:
+    """A parsed JSON value with every tagged object in it as what it stands for."""
+    if isinstance(value, list):
+        return [untagged(item) for item in value]
+    return untag({key: untagged(item) for key, item in value.items()}) if isinstance(value, dict) else value
+
+
 def untag(found: dict) -> Any:
     """``object_hook`` for ``json.load``: a tagged object as what it stands for."""
     if len(found) != 1:
@@ -186,6 +231,8 @@ def untag(found: dict) -> Any:
     ((key, value),) = found.items()
     if key == "$dict":
         return dict(value)
+    if key == "$float":
+        return float(value)
     if key == "$bytes":
         return base64.b64decode(value)
     if key == "$png":

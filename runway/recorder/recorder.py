@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from runway.errors import DataError, did_you_mean
+from runway.disk import stays_inside
+from runway.errors import DataError, damage_told_as, did_you_mean
 from runway.log import info
+from runway.masking import hidden
 from runway.recorder import save_and_load as files
 from runway.recorder import views
 from runway.recorder.file_formats import read_parquet, write_parquet
@@ -19,6 +22,7 @@ from runway.recorder.table import SampleTable
 from runway.recorder.upload import active_run, upload
 
 VERSION = 1  # of the saved files
+_SHOWN_ROWS = 5  # in a notebook
 
 
 class EvalRecorder:
@@ -55,6 +59,7 @@ class EvalRecorder:
         self._table = SampleTable()
         self._stats: dict[str, Any] = {}
         self._saved_at: files.Paths | None = None
+        self._saved_as = ("eval_recorder", "parquet")
         self.rename(name, base_dir)
 
     @property
@@ -67,7 +72,7 @@ class EvalRecorder:
         if not self.name or self.base_dir is None:
             missing = "base_dir" if self.name else "name"
             raise DataError(f"the recorder {self.name!r} has no {missing}, so there is no folder to save it to")
-        if Path(self.name).is_absolute() or ".." in Path(self.name).parts:
+        if not stays_inside(self.name):
             raise DataError(f"a recorder's name must stay inside its base_dir, but is {self.name!r} instead")
         return Path(self.base_dir) / self.name
 
@@ -81,6 +86,13 @@ class EvalRecorder:
 
     def __repr__(self) -> str:
         return f"EvalRecorder({self.name!r}, rows={len(self)}, columns={self.column_names}, stats={list(self._stats)})"
+
+    def _repr_html_(self) -> str:
+        from runway.notebook import html_table
+
+        rows = [self[row] for row in range(min(_SHOWN_ROWS, len(self)))]
+        stats = html_table((), self._stats.items(), title=f"{self.name}: {len(self):,} samples")
+        return stats + html_table(self.column_names, [[row[name] for name in self.column_names] for row in rows])
 
     @property
     def column_names(self) -> list[str]:
@@ -201,6 +213,11 @@ class EvalRecorder:
             self._stats[str(name)] = plain(value, f"stat {name!r}")
         self._saved_at = None
 
+    def clear_stats(self) -> None:
+        """Forget all stats."""
+        self._stats = {}
+        self._saved_at = None
+
     def get_stats_logs(self, data_format: str = "dict") -> Any:
         """The stats; a copy.
 
@@ -219,11 +236,20 @@ class EvalRecorder:
 
     def select_rows(self, rows: Sequence[int]) -> EvalRecorder:
         """A recorder of the given rows, in the given order; stats and meta config go along."""
-        bad = next((row for row in rows if not 0 <= row < len(self)), None)
+        try:
+            chosen = [operator.index(row) for row in rows]
+        except TypeError as error:
+            raise DataError(f"rows are selected by their numbers, but are given as {rows!r:.80}") from error
+        if any(isinstance(row, bool) for row in rows):
+            raise DataError(
+                "rows are selected by their numbers, but truth values are given",
+                hint="for a mask: [row for row, chosen in enumerate(mask) if chosen]",
+            )
+        bad = next((row for row in chosen if not 0 <= row < len(self)), None)
         if bad is not None:
             raise DataError(f"row {bad} is selected, but the recorder has {len(self)} rows")
         twin = self.fork()
-        twin._table = self._table.take(rows)
+        twin._table = self._table.take(chosen)
         twin._saved_at = None
         return twin
 
@@ -234,6 +260,14 @@ class EvalRecorder:
             col_name: the column; rows without a value in it come last.
             drop_duplicates: keep the first row of each value only, as where a sampler padded its shards.
         """
+        kind = self._table.column(col_name).type()
+        if not drop_duplicates and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            import pyarrow.compute as pc
+
+            in_order = pc.sort_indices(self._table.column(col_name).whole(len(self)))
+            twin = self.fork()
+            twin._table, twin._saved_at = self._table.take(in_order.to_numpy()), None
+            return twin
         keys = self.get_sample_logs_column(col_name)
         try:
             order = sorted(range(len(keys)), key=lambda row: (keys[row] is None, 0 if keys[row] is None else keys[row]))
@@ -322,8 +356,13 @@ class EvalRecorder:
         """
         paths = files.Paths(self.save_dir, file_prefix, file_format)
         files.save(paths, self._table, self._header())
-        self._saved_at = paths
+        self._saved_at, self._saved_as = paths, (file_prefix, file_format)
         return paths.samples
+
+    def save_changes(self) -> None:
+        """Write the recorder again, under the prefix and in the format of the last time, if it has changed since."""
+        if not self.is_saved:
+            self.save_to_disk(*self._saved_as)
 
     @classmethod
     def load_from_disk(
@@ -350,7 +389,7 @@ class EvalRecorder:
         recorder._take(*files.load(paths))
         recorder.rename(name, base_dir)
         recorder.reset_for_new_pass()
-        recorder._saved_at = paths
+        recorder._saved_at, recorder._saved_as = paths, (file_prefix, file_format)
         return recorder
 
     @classmethod
@@ -367,14 +406,12 @@ class EvalRecorder:
             "rows": len(self),
             "position": self._table.position,
             "stats": self._stats,
-            "meta": plain(self.meta_config, "meta_config"),
+            "meta": plain(hidden(self.meta_config), "meta_config"),
         }
 
     def _take(self, table: SampleTable, header: dict[str, Any]) -> None:
         self._table, self._stats, self.meta_config = table, header["stats"], header["meta"]
-        if not table.columns:
-            table.rows = header.get("rows", 0)
-        table.position = header.get("position", 0)
+        table.rows, table.position = header["rows"], header["position"]
 
     def save_to_dir(self, directory: Path) -> None:
         """Write everything into one file of ``directory``, images included (for the engine's store)."""
@@ -389,12 +426,10 @@ class EvalRecorder:
             DataError: the file is missing or damaged.
         """
         path = directory / "recorder.parquet"
-        try:
+        with damage_told_as(DataError, "the recorder cannot be read", where=str(path)):
             table, header = read_parquet(path, {})
             recorder = cls(header["name"], header["base_dir"])
-            recorder._take(table, header)
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            raise DataError(f"the recorder cannot be read: {error}", where=str(path)) from error
+            recorder._take(table, files.checked_header(header, table))
         return recorder
 
     def __fingerprint__(self) -> dict[str, Any]:
@@ -409,7 +444,8 @@ class EvalRecorder:
         return {**others, "parquet": sink.getvalue().to_pybytes()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._take(*read_parquet(pa.BufferReader(state.pop("parquet")), {}))
+        table, header = read_parquet(pa.BufferReader(state.pop("parquet")), {})
+        self._take(table, files.checked_header(header, table))
         self._saved_at = None
         self.__dict__.update(state)
 

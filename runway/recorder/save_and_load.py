@@ -15,10 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from runway.disk import replace_text, replacing
-from runway.errors import DataError, did_you_mean
+from runway.disk import replace_text, replacing, stays_inside
+from runway.errors import DataError, damage_told_as, did_you_mean
 from runway.recorder.encoding import IMAGES
 from runway.recorder.file_formats import FORMATS, IMAGE, column_notes
 from runway.recorder.plain import Png, to_json, untag
@@ -41,7 +39,8 @@ class Paths:
                 f"file_format must be one of {', '.join(FORMATS)}, but is {self.file_format!r} instead",
                 hint=did_you_mean(str(self.file_format), FORMATS),
             )
-        if not isinstance(self.prefix, str) or not self.prefix or Path(self.prefix).name != self.prefix:
+        prefix = self.prefix
+        if not isinstance(prefix, str) or not stays_inside(prefix) or Path(prefix).name != prefix:
             raise DataError(f"file_prefix must be a file name without a folder, but is {self.prefix!r} instead")
 
     @property
@@ -106,28 +105,40 @@ def load(paths: Paths) -> tuple[SampleTable, dict[str, Any]]:
     if not paths.samples.is_file():
         raise _missing(paths)
     _, read = FORMATS[paths.file_format]
-    header: dict[str, Any] = {}
-    try:
+    hint = "it is damaged, or was not written by save_to_disk; write it again"
+    with damage_told_as(DataError, "the recorder's file cannot be read", where=str(paths.samples), hint=hint):
+        header: dict[str, Any] = {}
         if paths.file_format in ("json", "csv"):
             meta = _read_json(paths.meta)
             header = {**meta.pop("runway_recorder", {}), "meta": meta, "stats": _read_json(paths.stats)}
         table, header = read(paths.samples, header)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        header = checked_header(header, table)
+        for name, note in header["columns"].items():
+            if note["kind"] == IMAGE and name in table.columns:
+                table.rewrite_column(name, partial(_images, paths.folder, name))
+    return table, header
+
+
+def checked_header(header: Any, table: SampleTable) -> dict[str, Any]:
+    """What a file says beside the samples, with what it leaves out.
+
+    Raises:
+        DataError: it is not what ``save`` has written, or does not go with the samples.
+    """
+    whole: dict[str, Any] = {"stats": {}, "meta": {}, "columns": {}, "position": 0, "rows": table.rows, **header}
+    parts, numbers = [whole["stats"], whole["meta"], whole["columns"]], [whole["rows"], whole["position"]]
+    if not all(isinstance(part, dict) and all(type(key) is str for key in part) for part in parts):
+        raise DataError("the recorder's stats, meta config or notes of columns are not {name: value}")
+    if not all(type(number) is int and 0 <= number < 1 << 48 for number in numbers):
+        raise DataError(f"the recorder's rows and position must be whole numbers, but are {numbers} instead")
+    if table.columns and whole["rows"] != table.rows:
         raise DataError(
-            f"the recorder's file cannot be read: {error}",
-            where=str(paths.samples),
-            hint="it is damaged, or was not written by save_to_disk; write it again",
-        ) from error
-    if table.columns and header.get("rows", table.rows) != table.rows:
-        raise DataError(
-            f"the recorder has {table.rows} rows, but its meta config says {header['rows']}",
-            where=str(paths.samples),
+            f"the recorder has {table.rows} rows, but its meta config says {whole['rows']}",
             hint="a save was interrupted; write it again",
         )
-    for name, note in header.get("columns", {}).items():
-        if note["kind"] == IMAGE and name in table.columns:
-            table.rewrite_column(name, partial(_images, paths.folder, name))
-    return table, {"stats": {}, "meta": {}, **header}
+    if whole["position"] > whole["rows"]:
+        raise DataError(f"the recorder stands at row {whole['position']}, but has {whole['rows']}")
+    return whole
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -137,7 +148,10 @@ def _write_json(path: Path, value: Any) -> None:
 def _read_json(path: Path) -> dict:
     if not path.is_file():
         raise DataError("a recorder's file is missing", where=str(path), hint="write the recorder again")
-    return json.loads(path.read_text(encoding="utf-8"), object_hook=untag)
+    found = json.loads(path.read_text(encoding="utf-8"), object_hook=untag)
+    if not isinstance(found, dict):
+        raise DataError("a recorder's file holds no object", where=str(path), hint="write the recorder again")
+    return found
 
 
 class _ImageFolder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -14,6 +14,9 @@ from runway.log import human_bytes, warning
 from runway.recorder.columns import Column, Piece
 from runway.recorder.encoding import encode_array, stored_values
 from runway.recorder.plain import take_values
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _REWRITTEN_ROWS = 1024  # at a time: images are large
 
@@ -52,8 +55,11 @@ class SampleTable:
 
     def write_row(self, sample: Mapping[str, Any]) -> None:
         """Write one row at the position and move on."""
-        for name, value in sample.items():
-            self._writable(name).write(self.position, take_values([value], f"column {name!r}"))
+        for name in sample.keys() - self.columns.keys():
+            must_be_column(name)
+        prepared = {name: take_values([value], f"column {name!r}") for name, value in sample.items()}
+        for name, values in prepared.items():  # none is written where one cannot be
+            self._writable(name).write(self.position, values)
         self._advance(1)
 
     def append(self, other: SampleTable) -> None:
@@ -118,6 +124,7 @@ class SampleTable:
         self.columns[name] = Column()
         self.columns[name].write(0, prepared)
         self.rows = len(prepared)
+        self.position = min(self.position, self.rows)
         self.seal()
 
     def add_column(self, name: str, pieces: list[Piece]) -> None:
@@ -145,14 +152,26 @@ class SampleTable:
         self.rows = max(self.rows, other.rows)
         self.seal()
 
-    def take(self, rows: Sequence[int]) -> SampleTable:
+    def take(self, rows: Sequence[int] | np.ndarray) -> SampleTable:
         """A table of the given rows, in the given order."""
+        import numpy as np
+
         twin = SampleTable()
+        wanted = np.asarray(rows, dtype=np.int64)
+        order = np.argsort(wanted, kind="stable")
+        place = np.empty(len(wanted), dtype=np.int64)
+        place[order] = np.arange(len(wanted))
         for name, column in self.columns.items():
-            whole = column.whole(self.rows)
+            kind = column.type()
+            found, first = [], 0
+            for array in column.arrays(self.rows):  # one piece in memory at a time
+                low, high = np.searchsorted(wanted, [first, first + len(array)], sorter=order)
+                found.append(array.take(pa.array(wanted[order[low:high]] - first)))
+                first += len(array)
+            whole = pa.chunked_array(found, kind)
             made = twin.columns[name] = Column()
-            for start in range(0, len(rows), 65536):
-                made.write(start, whole.take(pa.array(rows[start : start + 65536])))
+            for start in range(0, len(wanted), 65536):
+                made.write(start, whole.take(pa.array(place[start : start + 65536])))
             twin.seal()
         twin.rows = twin.position = len(rows)
         return twin
@@ -201,14 +220,23 @@ def cut_anew(arrays: Iterator[pa.Array], rows: int) -> Iterator[pa.ChunkedArray]
         yield pa.chunked_array(held)
 
 
+def must_be_column(name: object) -> None:
+    """Raise a DataError unless it is text that a file can hold."""
+    if type(name) is not str or "\0" in name:  # with which HF has no column
+        raise DataError(f"a column's name must be text, but is {name!r} instead")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"a column's name must be text of whole characters, but is {name!r} instead") from error
+
+
 def prepare(values: Any, name: str) -> list | pa.ChunkedArray:
     """A column's values ready to be written: plain ones, or an array.
 
     Raises:
         DataError: ``values`` is not a sequence of values.
     """
-    if type(name) is not str:
-        raise DataError(f"a column's name must be text, but is {name!r} instead")
+    must_be_column(name)
     if not isinstance(values, list | tuple):
         array = encode_array(values)
         if array is not None:

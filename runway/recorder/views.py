@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from runway.errors import DataError, did_you_mean
-from runway.recorder.encoding import IMAGES, JSON
+from runway.recorder.encoding import IMAGES, JSON, cast, cast_table
 from runway.recorder.file_formats import schema_of, write_csv
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def as_list(table: SampleTable) -> list[dict[str, Any]]:
 def as_arrow(table: SampleTable) -> pa.Table:
     """An Arrow table; mixed columns are JSON text, images PNG files as binary, and the field's metadata says so."""
     columns = [column.whole(table.rows) for column in table.columns.values()]
-    return pa.table(columns, names=list(table.columns)).cast(schema_of(table))
+    return cast_table(pa.table(columns, names=list(table.columns)), schema_of(table))
 
 
 def as_pandas(table: SampleTable) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def as_dataset(table: SampleTable) -> datasets.Dataset:
     from datasets.table import table_cast
 
     arrow = as_arrow(table)
-    arrow = arrow.cast(pa.schema([field.remove_metadata() for field in arrow.schema]))
+    arrow = cast_table(arrow, pa.schema([field.remove_metadata() for field in arrow.schema]))
     features = Features.from_arrow_schema(arrow.schema)
     for name, column in table.columns.items():
         if column.type() in IMAGES:
@@ -110,7 +110,7 @@ def _is_flat(kind: pa.DataType) -> bool:
 def as_column(table: SampleTable, name: str) -> pa.ChunkedArray:
     """One column as Arrow."""
     whole = table.column(name).whole(table.rows)
-    return whole.cast(schema_of(table).field(name).type)
+    return cast(whole, schema_of(table).field(name).type)
 
 
 SAMPLES: dict[str, Callable[[SampleTable], Any]] = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runway.disk import SpillFile
 from runway.errors import DataError
@@ -21,6 +23,14 @@ IN_MEMORY_BYTES = 256 * 1024**2
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 _scratch: list[tempfile.TemporaryDirectory] = []  # removed when the process ends: datasets may refer to the files
+
+
+def scratch_folder() -> Path:
+    """A new folder for what datasets refer to; it is there until the process ends."""
+    import tempfile
+
+    _scratch.append(tempfile.TemporaryDirectory(prefix="runway-", ignore_cleanup_errors=True))
+    return Path(_scratch[-1].name)
 
 
 class TableWriter:
@@ -72,16 +82,13 @@ class TableWriter:
             raise self._misfit(error) from error
 
     def _spill(self) -> None:
-        import tempfile
-
         import pyarrow as pa
 
         if not self._tables:
             return
         table = self._concatenated()
         if self._file is None or self._schema is None:
-            _scratch.append(tempfile.TemporaryDirectory(prefix="runway-", ignore_cleanup_errors=True))
-            self._path = Path(_scratch[-1].name) / "rows.arrow"
+            self._path = scratch_folder() / "rows.arrow"
             self._file = SpillFile(self._path)
             self._schema = table.schema
             self._file.append(self._schema.serialize())
@@ -115,16 +122,128 @@ def dataset_of(table: pa.Table, features: Features | None = None) -> Dataset:
     return Dataset(table, info=DatasetInfo(features=features), fingerprint=uuid.uuid4().hex[:16])
 
 
+class Kind(NamedTuple):
+    """What a column holds.
+
+    Attributes:
+        dtype: its type, for people: ``string``, ``list of int32``, ``ClassLabel(2)``.
+        names: of the classes that its numbers stand for.
+    """
+
+    dtype: str
+    names: list[str] | None = None
+
+
+class RowTable:
+    """Rows with columns as Arrow holds them: a Dataset without the library, for looking at it.
+
+    Args:
+        table: the rows.
+
+    Attributes:
+        features: {column: what it holds}.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        written = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = (written.get("info") or {}).get("features") or {}
+        self.features = {field.name: _kind_of(field.type, features.get(field.name)) for field in table.schema}
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns."""
+        return self.table.column_names
+
+    def select_columns(self, names: list[str]) -> RowTable:
+        """Some of the columns."""
+        return RowTable(self.table.select(names))
+
+    def with_format(self, name: str) -> pa.Table:
+        """The rows as they are, which is ``arrow``."""
+        return self.table
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return self.table.slice(row, 1).to_pylist()[0]
+
+
+def _kind_of(kind: pa.DataType, feature: Any) -> Kind:
+    import pyarrow as pa
+
+    if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names"):
+        return Kind(f"ClassLabel({len(feature['names'])})", feature["names"])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return Kind(f"list of {_kind_of(kind.value_type, None).dtype}")
+    return Kind(feature["_type"] if isinstance(feature, dict) and "dtype" not in feature else str(kind))
+
+
+def row_tables(data: Any) -> dict[str, RowTable]:
+    """{split: its rows} of data that is rows with columns, or splits of such; {"": its rows} without splits.
+
+    Args:
+        data: any node's output: a Dataset, a frame, an Arrow table, a list of dicts, a recorder, or a dict of these.
+    """
+    table = _as_table(data)
+    if table is not None:
+        return {"": RowTable(table)}
+    if not isinstance(data, Mapping):
+        return {}
+    found = {str(name): _as_table(part) for name, part in data.items()}
+    return {name: RowTable(table) for name, table in found.items() if table is not None}
+
+
+def is_rows(data: Any) -> bool:
+    """Whether it is a Dataset that is no stream and has columns."""
+    is_dataset = hasattr(data, "features") and hasattr(data, "select_columns") and not isinstance(data, Mapping)
+    return is_dataset and hasattr(data, "__len__") and bool(data.column_names)
+
+
+def _as_table(data: Any) -> pa.Table | None:
+    import pyarrow as pa
+
+    if isinstance(data, pa.Table):
+        return data
+    if hasattr(data, "get_sample_logs"):
+        return data.get_sample_logs("arrow")
+    if isinstance(data, RowTable):
+        return data.table
+    if is_rows(data):
+        table = data.with_format("arrow")[:]
+        return table.replace_schema_metadata(data.features.arrow_schema.metadata)
+    try:
+        if hasattr(data, "iloc") and hasattr(data, "columns"):
+            return pa.Table.from_pandas(data, preserve_index=False)
+        if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
+            from runway.transforms.rows_to_dataset import dataset_of_rows
+
+            return dataset_of_rows(data, {}, "the output").data.table
+    except (pa.ArrowException, DataError, TypeError, ValueError, OverflowError):  # its columns have no one type
+        return None
+    return None
+
+
 def column(dataset: Dataset, name: str) -> pa.ChunkedArray:
     """One column as Arrow, without a copy where the dataset's rows are in their stored order."""
     return dataset.select_columns([name]).with_format("arrow")[:].column(name)
 
 
 def codes_of(dataset: Dataset, name: str) -> np.ndarray:
-    """The values of a column as small integers, equal where the values are. int64, ``[rows]``."""
-    import numpy as np
+    """The values of a column as small integers, equal where the values are; -1 for null. int64, ``[rows]``.
 
-    values = column(dataset, name).combine_chunks().dictionary_encode()
+    A NaN is equal to a NaN, and a list or dict to one that holds the same.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    values = column(dataset, name).combine_chunks()
+    try:
+        values = values.dictionary_encode()
+    except pa.ArrowNotImplementedError:  # lists, dicts
+        texts = [None if value is None else repr(value) for value in values.to_pylist()]
+        values = pa.array(texts, pa.large_string()).dictionary_encode()
     return values.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 

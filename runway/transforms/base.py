@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runway.config.reads import Reads
-from runway.errors import DataError, did_you_mean, must_be_known
+from runway.disk import expanded
+from runway.errors import DataError, did_you_mean, must_be, must_be_known
 from runway.log import warning
+from runway.user_code import placed
+from runway.walk import escape_existing, matches
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -67,8 +70,14 @@ class BaseTransform:
             input_mapping: {name in the data: name that this transform expects}, for columns or keys.
             output_mapping: {name that this transform gives: name in its output}.
         """
-        self.input_mapping = input_mapping
-        self.output_mapping = output_mapping
+        self.input_mapping = self._distinct(input_mapping, "input_mapping")
+        self.output_mapping = self._distinct(output_mapping, "output_mapping")
+
+    def _distinct(self, mapping: Mapping[str, str] | None, setting: str) -> Mapping[str, str] | None:
+        """The mapping; a ConfigError where it gives one name twice."""
+        names = list((mapping or {}).values())
+        must_be(len(set(names)) == len(names), setting, "names to different names", mapping, where=self.where)
+        return mapping
 
     def __call__(self, data: Any = None) -> Any:
         """Run the transform: map names, preprocess, check, ``_call``, check, map names."""
@@ -99,27 +108,34 @@ class BaseTransform:
                 where=self.where,
             )
 
-    def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str) -> Any:
+    def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str, split: str = "") -> Any:
         """The keys of a dict, or the columns of a dataset (of each split), under the names that ``mapping`` gives."""
         if not mapping:
             return data
         if isinstance(data, Mapping) and is_dataset(data):
-            return _with_parts(data, {name: self._rename(part, mapping, setting) for name, part in data.items()})
+            return _with_parts(data, {name: self._rename(part, mapping, setting, name) for name, part in data.items()})
         if not isinstance(data, Mapping) and not is_dataset(data):
             raise DataError(
                 f"{setting} needs a dict or a Dataset, but the data is a {type(data).__name__} instead",
                 where=self.where,
             )
-        names = data.column_names if is_dataset(data) else list(data)
-        for name in mapping:
-            if name not in names:
+        names = data.column_names if is_dataset(data) else data
+        owner = f"the split {split!r}" if split else "the data"
+        for old, new in mapping.items():
+            if old not in names:
                 raise DataError(
-                    f"{setting} names {name!r}, which the data does not have",
-                    where=self.where,
-                    hint=did_you_mean(name, names),
+                    f"{setting} names {old!r}, which {owner} does not have",
+                    where=f"{self.where}, {setting}",
+                    hint=did_you_mean(old, names),
+                )
+            if new != old and new in names and new not in mapping:
+                raise DataError(
+                    f"{setting} calls {old!r} {new!r}, but {owner} has a {new!r} already",
+                    where=f"{self.where}, {setting}",
+                    hint=f"give {new!r} another name too, or leave it out before, with SelectColumns",
                 )
         if is_dataset(data):
-            return data.rename_columns(dict(mapping))
+            return data.rename_columns({old: new for old, new in mapping.items() if old != new})
         return {mapping.get(key, key): value for key, value in data.items()}
 
     @property
@@ -160,7 +176,7 @@ class BaseTransform:
 
     def resolve_path(self, path: str | Path) -> Path:
         """A path from the config: absolute, with ``~``, or relative to the project's folder."""
-        return self.project / Path(path).expanduser()
+        return placed(self.project, expanded(path))
 
     def from_config(self, *keys: str, default: Any = None) -> Any:
         """A value of the experiment's config, by its keys; ``default`` where it is null or not there."""
@@ -170,13 +186,32 @@ class BaseTransform:
         return default if value is None else value
 
     def track_file(self, path: str | Path) -> Path:
-        """Record that the output depends on this file or folder, and give its path.
+        """Record that the output depends on this file, or on all files of this folder, and give its path.
 
-        The next run re-runs this node if the content has changed.
+        The next run re-runs this node if the content has changed. Links are followed; a cache in a folder (one with
+        a ``CACHEDIR.TAG``, as runway's has) does not count.
         """
         resolved = self.resolve_path(path)
         self._reads.note_file("file", str(resolved))
         return resolved
+
+    def track_folder(self, path: str | Path) -> Path:
+        """``track_file`` for a folder of which what is hidden (``.DS_Store``, ``_SUCCESS``) does not count."""
+        resolved = self.resolve_path(path)
+        self._reads.note_file("folder", str(resolved))
+        return resolved
+
+    def track_code(self, found: type | Callable) -> None:
+        """Record that the output depends on the code of a class or function that was found at run time.
+
+        What the source of a transform names counts anyway. A class counts with those above it.
+        """
+        packages = {"builtins"}
+        for part in getattr(found, "__mro__", (found,)):
+            package = part.__module__.partition(".")[0]
+            if package not in packages:  # within a package the text of the first leads to those above it
+                packages.add(package)
+                self._reads.code.add((part.__module__, part.__qualname__.partition(".")[0]))
 
     def note(self, name: str, value: Any) -> None:
         """Keep a fact about the work with the output: counts of what was dropped and why, say.
@@ -197,12 +232,14 @@ class BaseTransform:
             raise TypeError(f"`value` of note({name!r}) must be plain data: {error}") from error
 
     def track_glob(self, pattern: str | Path) -> list[Path]:
-        """Record that the output depends on all files that match, present and to come; gives them sorted."""
-        import glob
+        """Record that the output depends on all files that match, present and to come; gives them sorted.
 
-        resolved = str(self.resolve_path(pattern))
+        A folder in the pattern that is there by that very name is taken literally (``theses [2024]/*.csv``). What lies
+        in a cache is left out.
+        """
+        resolved = escape_existing(self.resolve_path(pattern), self.project)
         self._reads.note_file("glob", resolved)
-        return [Path(match) for match in sorted(glob.glob(resolved, recursive=True))]
+        return [Path(match) for match in matches(resolved)]
 
 
 class RowWiseTransform(BaseTransform):
@@ -265,13 +302,13 @@ class HFDatasetTransform(BaseTransform):
         """Take the settings that every dataset transform has.
 
         Args:
-            rename_col_dict: {column: new name}, applied to the output of the processed splits.
+            rename_col_dict: {column: new name}, applied to the output of the processed splits, which must have them.
             splits_to_process: the splits to work on; None means all. A split that is not there is skipped
                 with a warning.
             **kwargs: ``input_mapping`` and ``output_mapping`` (column names), see BaseTransform.
         """
         super().setup(**kwargs)
-        self.rename_col_dict = rename_col_dict
+        self.rename_col_dict = self._distinct(rename_col_dict, "rename_col_dict")
         self.splits_to_process = splits_to_process
 
     def _preprocess(self, data: Any) -> Any:
@@ -293,19 +330,15 @@ class HFDatasetTransform(BaseTransform):
     def __call__(self, data: Any = None) -> Any:
         """Run the transform; a dict of Datasets that ``_call`` returns becomes a DatasetDict."""
         output = as_dataset_dict(super().__call__(data))
-        if not self.rename_col_dict:
-            return output
-        return self.map_splits(output, self._rename_columns, quiet=True)
+        return self._rename(output, self.rename_col_dict, "rename_col_dict")
 
-    def _rename_columns(self, dataset: Dataset) -> Dataset:
-        present = {old: new for old, new in (self.rename_col_dict or {}).items() if old in dataset.column_names}
-        return dataset.rename_columns(present) if present else dataset
-
-    def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str) -> Any:
-        if not mapping:
-            return data
+    def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str, split: str = "") -> Any:
+        data = as_dataset_dict(data)
+        if not mapping or not is_dataset(data):
+            return super()._rename(data, mapping, setting, split)
         rename = super()._rename
-        return self.map_splits(as_dataset_dict(data), lambda part: rename(part, mapping, setting), quiet=True)
+        parts = self.splits_of(data, quiet=True)
+        return self.with_splits(data, {name: rename(part, mapping, setting, name) for name, part in parts.items()})
 
     def splits_of(self, data: Any, *, quiet: bool = False) -> dict[str, Any]:
         """The splits to work on, in the order of ``data``.

@@ -27,7 +27,9 @@ class TextClassificationExecutor(BaseExecutor):
     def _init_model(self, model_config: Any) -> None:
         """Initialise self.model; ``model_config`` is that section of the config."""
         self.model = AutoModelForSequenceClassification.from_pretrained(
-            **model_config.from_pretrained_kwargs, id2label=self.id2label, label2id=self.label2id
+            **{"trust_remote_code": False, **model_config.from_pretrained_kwargs},
+            id2label=self.id2label,
+            label2id=self.label2id,
         )
 
     def setup(self, stage: str) -> None:

@@ -167,7 +167,7 @@ class WarmProject(Project):
         """End the process."""
         assert self._server.stdin
         self._server.stdin.close()
-        self._server.wait(timeout=10)
+        self._server.wait(timeout=60)
 
     def _job(self, check: bool, **job: Any) -> Result:
         number = next(self._numbers)

@@ -160,7 +160,9 @@ def test_a_metric_to_watch_that_nobody_logs(imdb: WarmProject) -> None:
 
 def test_a_metric_to_stop_by_that_nobody_logs(imdb: WarmProject) -> None:
     place = "train.early_stopping_callback_paras"
-    result = imdb.runway("train", CONFIG, "experiment_name=stopping", f"{place}={{monitor: acuracy}}", check=False)
+    result = imdb.runway(
+        "train", CONFIG, "experiment_name=stopping", f"{place}={{monitor: acuracy, mode: max}}", check=False
+    )
     is_friendly(result, "metric 'acuracy' is not logged", f"{place}.monitor", "did you mean 'accuracy'?")
     assert (imdb.run_folder(name="stopping") / "train/saved_models/last.ckpt").is_file()
 
@@ -229,8 +231,13 @@ def test_a_damaged_checkpoint(imdb: WarmProject, trained: str) -> None:
     shutil.copytree(imdb.run_folder(name=trained), copied)
     last = copied / "train/saved_models/last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
-    test = ["test", CONFIG, "experiment_name=damaged", "test.checkpoint_name=last"]
-    is_friendly(imdb.runway(*test, check=False), "last.ckpt cannot be read", "damaged")
+    result = imdb.runway("test", CONFIG, "experiment_name=damaged", "test.checkpoint_name=last")
+    told = " ".join(result.stderr.split())
+    assert "last.ckpt cannot be read" in told
+    assert "is taken instead" in told
+    for checkpoint in last.parent.glob("*.ckpt"):
+        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    is_friendly(imdb.runway("test", CONFIG, "experiment_name=damaged", check=False), "cannot be read", "damaged")
 
 
 def test_a_bug_in_a_step_is_shown_as_the_users_own(imdb: WarmProject) -> None:

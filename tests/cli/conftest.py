@@ -35,6 +35,10 @@ class MakeReviews(BaseTransform):
         return ["Good " * 400] * self.n
 
 
+class Plain:
+    """A class that is no transform."""
+
+
 @register_transform_functor
 class CleanReviews(BaseTransform):
     def setup(self, strip):

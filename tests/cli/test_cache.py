@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runway.pipeline.store.objects import open_objects
 from tests.cli.conftest import as_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmarks.s3_server import S3Server
     from tests.conftest import Project
 
 
@@ -67,10 +69,10 @@ def test_cache_at_a_url(reviews: Project, tmp_path: Path) -> None:
     entry = next(entry for entry in listed if entry["node"] == "input:Make" and entry["files"])
     [name] = entry["files"]
     damaged = shared / entry["key"][:2] / entry["key"]
-    (damaged / name).write_bytes(b"?" * entry["files"][name][0])
+    (damaged / entry["upload"] / name).write_bytes(b"?" * entry["files"][name][0])
     result = reviews.run("cache", "verify", url, "--json", check=False)
     assert (result.returncode, json.loads(result.stdout)["damaged"]) == (1, [entry["key"]])
-    assert not (damaged / "meta.json").exists()
+    assert json.loads((damaged / "meta.json").read_text())["version"] == 0
     assert as_json(reviews, "cache", "verify", url) == {"entries": 2, "damaged": []}
     assert as_json(reviews, "prepare", "config.jsonnet", to_url) == {"ran": ["input:Make"]}
     # so is room made there
@@ -90,6 +92,38 @@ def test_cache_at_a_url(reviews: Project, tmp_path: Path) -> None:
     os.utime(left / "half.txt", (0, 0))
     assert "1 leftovers" in reviews.run("cache", "gc", url).stdout
     assert not (left / "half.txt").exists()
+
+
+@pytest.mark.slow
+def test_a_project_that_moves_keeps_its_keys(
+    reviews: Project, bucket: str, s3_server: S3Server, tmp_path: Path
+) -> None:
+    """To another folder, and its cache to another bucket; there the commands find it."""
+    to_url = f"meta.default_cache_dir=s3://{bucket}/cache"
+    assert len(as_json(reviews, "prepare", "config.jsonnet", to_url)["ran"]) == 3
+    shutil.rmtree(reviews.path / "cache")
+    shutil.move(reviews.path, tmp_path / "elsewhere")
+    moved = type(reviews)(tmp_path / "elsewhere")
+    assert as_json(moved, "prepare", "config.jsonnet", to_url) == {"ran": []}
+    shutil.rmtree(moved.path / "cache")
+    old = open_objects(f"s3://{bucket}/cache")
+    url = f"s3://{s3_server.make_bucket()}/other/place"
+    for name in old.names():
+        assert old.download(name, str(tmp_path / "object"))
+        open_objects(url).upload(str(tmp_path / "object"), name)
+    assert as_json(moved, "prepare", "config.jsonnet", f"meta.default_cache_dir={url}") == {"ran": []}
+    listed = as_json(moved, "cache", "ls", url)
+    assert {entry["path"] for entry in listed} == {f"{url}/{entry['key'][:2]}/{entry['key']}" for entry in listed}
+    assert as_json(moved, "cache", "verify", url) == {"entries": 3, "damaged": []}
+    assert len(as_json(moved, "cache", "gc", url, "--max-size", "0")["evicted"]) == 3
+    assert not [name for name in open_objects(url).names() if not name.endswith(".json")]
+
+
+def test_a_bucket_that_is_not_there(reviews: Project, bucket: str) -> None:
+    result = reviews.run("prepare", "config.jsonnet", "meta.default_cache_dir=s3://no-such-bucket/x", check=False)
+    assert result.returncode == 2
+    assert "there is no such bucket" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def index_names(folder: Path) -> set[str]:

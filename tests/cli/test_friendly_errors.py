@@ -28,8 +28,12 @@ OVERRIDES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "unknown module": ([f"{T}.input:Make.transform_name=nowhere.at_all:X"], ["no module 'nowhere.at_all'", "src/"]),
     "a class that is no transform": (
+        [f"{T}.input:Make.transform_name=data_ops.ops:Plain"],
+        ["Plain", "BaseTransform", "transforms.input:Make"],
+    ),
+    "a class of the standard library": (
         [f"{T}.input:Make.transform_name=pathlib:PurePath"],
-        ["PurePath", "BaseTransform", "transforms.input:Make"],
+        ["names the module 'pathlib'", "trusted_packages: ['pathlib']"],
     ),
     "unknown setting": (
         [f"{T}.input:Make.setup_kwargs.lowr=true"],

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.cli.conftest import T, as_json
+from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from tests.conftest import Project
@@ -40,6 +43,8 @@ def test_plan_says_why(reviews: Project) -> None:
     assert why(reviews, f"{clean}.input_node=[input:Make]")["process:Clean"] == ["input_node input:Make → [input:Make]"]
     reviews.write("src/helpers.py", "def clean(text):\n    return text.lower()\n")
     assert why(reviews)["process:Clean"] == ["code: helpers.clean changed"]
+    told = as_json(reviews, "plan", "config.jsonnet")
+    assert [step["seconds"] > 0 for step in told] == [True] * 3  # the time of the last key, where there is a new one
     table = reviews.run("plan", "config.jsonnet").stdout
     for text in (
         "input:Make",
@@ -49,10 +54,37 @@ def test_plan_says_why(reviews: Project) -> None:
         "code: helpers.clean changed",
         "maybe",
         "1 cached, 1 run, 1 maybe",
+        "by the last times",
     ):
         assert text in table
+    reviews.write("src/helpers.py", "def clean(text):\n    return text.strip()\n")
     assert why(reviews, "--nodes", "input:Make") == {}
     assert why(reviews, "--opts", f"{make}.n=3", "--nodes", "input:Make") == {"input:Make": ["argument n 1 → 3"]}
+
+
+def test_force_runs_nodes_again_and_until_stops_at_one(reviews: Project) -> None:
+    def ran(*words: str) -> list[str]:
+        return as_json(reviews, "prepare", "config.jsonnet", *words)["ran"]
+
+    make, clean, last = "input:Make", "process:Clean", "output:Reviews"
+    assert ran("--until", clean) == [make, clean]
+    assert ran() == [last]
+    assert ran("--force", clean) == [clean]  # what comes out the same stops there
+    assert ran("--force", f"{clean}+") == [clean, last]
+    assert ran("--force", "all") == [make, clean, last]
+    assert ran("--until", clean, "--force", "all") == [make, clean]
+    uncached = f"{T}.{make}.cache=false"
+    assert ran(uncached) == [make, clean]  # its key is what Clean's is made of now
+    assert ran(uncached, "--force", make) == [make, clean]  # it runs inside of its consumer
+    assert ran(uncached) == []
+    assert why(reviews, "--force", make)[make] == ["--force"]
+    for words, message in (
+        (("--force", "input:Mkae"), "did you mean 'input:Make'?"),
+        (("--until", "input:Make", "--force", last), "nothing that is asked for needs it"),
+        (("--until", make, "--nodes", clean), "--until and --nodes contradict each other"),
+    ):
+        refused = reviews.run("prepare", "config.jsonnet", *words, check=False)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
 
 
 def test_plan_names_the_file(reviews: Project) -> None:
@@ -65,11 +97,39 @@ def test_plan_names_the_file(reviews: Project) -> None:
     assert why(reviews, load)["input:Make"] == ["file reviews.csv changed"]
 
 
+HEAVY = """
+import sys; from runway.cli import main; code = main([{command!r}, {config!r}]);
+heavy = {{'torch', 'numpy', 'datasets', 'transformers', 'pandas', 'pyarrow', 'lightning', 'rich'}};
+print(code, sorted(heavy & set(sys.modules)))
+"""
+
+
 def test_prepare_loads_no_heavy_library_for_what_is_cached(reviews: Project) -> None:
     reviews.run("prepare", "config.jsonnet")
-    code = (
-        "import sys; from runway.cli import main; code = main(['prepare', 'config.jsonnet']);"
-        "heavy = {'torch', 'numpy', 'datasets', 'transformers', 'pandas', 'pyarrow', 'lightning', 'rich'};"
-        "print(code, sorted(heavy & set(sys.modules)))"
-    )
-    assert reviews.python("-c", code).stdout.strip() == "0 []"
+    assert reviews.python("-c", HEAVY.format(command="prepare", config="config.jsonnet")).stdout.strip() == "0 []"
+
+
+@pytest.mark.parametrize("demo", ["imdb_classification/exp_config", "translation/bible_de_en"])
+def test_a_plan_loads_no_heavy_library(project: Project, demo: str) -> None:
+    config = str(REPOSITORY / f"configs/{demo}.jsonnet")
+    assert project.python("-c", HEAVY.format(command="plan", config=config)).stdout.endswith("\n0 []\n")
+
+
+def test_a_graph_in_every_format(reviews: Project) -> None:
+    drawn = {
+        form: reviews.run("graph", "config.jsonnet", "--format", form).stdout for form in ("text", "mermaid", "dot")
+    }
+    assert drawn["text"].splitlines()[0] == "input:Make  run"
+    assert "flowchart TD" in drawn["mermaid"]
+    assert drawn["dot"].startswith("digraph")
+    layer = reviews.run("graph", "config.jsonnet", "--functions").stdout
+    assert "process:Clean  maybe\n    data_ops.ops.CleanReviews\n    helpers.clean\n" in layer
+    assert "written: drawn.svg" in reviews.run("graph", "config.jsonnet", "--out", "drawn.svg").stderr
+    assert "process:Clean" in reviews.read("drawn.svg")
+    for words, message in (
+        (("--out", "drawn.bmp"), "there is no format 'bmp'"),
+        (("--out", "no/where.svg"), "it cannot be written"),
+        (("--nodes", "input:Mkae"), "did you mean 'input:Make'?"),
+    ):
+        refused = reviews.run("graph", "config.jsonnet", *words, check=False)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runway.config import Config, diff, load_config
-from runway.config.jsonnet import ENGINES, TEMPLATES
+from runway.config.apart import ENGINES
+from runway.config.jsonnet import TEMPLATES
 
 if TYPE_CHECKING:
     from tests.config.conftest import Files

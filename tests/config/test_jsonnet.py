@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runway.config import load_config
-from runway.config.jsonnet import ENGINES
+from runway.config.apart import ENGINES
 from runway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -195,3 +197,28 @@ def test_jsonnet_of_an_installed_package_is_found_through_its_entry_point(files:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["3", "4", "3"], done.stderr
+
+
+@pytest.mark.parametrize("how", ["absolute", "upwards", "link", "system"])
+def test_imports_stay_inside_the_project(files: Files, tmp_path_factory: pytest.TempPathFactory, how: str) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "x.txt").write_text("not yours", encoding="utf-8")
+    folder = files.path / "configs/demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "link.txt").symlink_to(outside / "x.txt")
+    upwards = os.path.relpath(outside / "x.txt", folder)
+    names = {"absolute": f"{outside}/x.txt", "upwards": upwards, "link": "link.txt", "system": "/proc/self/environ"}
+    text = f"{{ text: importstr '{names[how]}' }}"
+    with pytest.raises(ConfigError, match="leads out of the project"):
+        files.load(text)
+    if how == "system":
+        return
+    folders = json.dumps([str(outside)])
+    assert files.load(text, f"meta.import_paths={folders}")["text"] == "not yours"
+    own = f"{{ meta: {{ import_paths: {folders} }} }}"  # of a config that may be somebody else's
+    with pytest.raises(ConfigError, match="leads out of the project"):
+        files.load(f"{own} + {text}")
+    with pytest.raises(ConfigError, match="cannot say itself from where it imports"):
+        files.load(own)
+    files.write("pyproject.toml", f"[tool.runway]\nimport_paths = {folders}\n")
+    assert files.load(text)["text"] == "not yours"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runway.config.jsonnet import ENGINES
+from runway.config.apart import ENGINES
 from runway.config.overrides import format_path, parse_override
 from runway.errors import ConfigError
 

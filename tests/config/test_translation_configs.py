@@ -94,6 +94,11 @@ def test_what_a_split_holds_out_is_not_learnt(path: Path) -> None:
     assert node(own, "process:FilterPairs").not_in_splits == []
 
 
+def test_the_languages_reach_the_filter_and_the_scores() -> None:
+    filtering = node(load("multi30k_de_en", "dataset.target_lang=zh"), "process:FilterPairs")
+    assert (filtering.source_lang, filtering.target_lang) == ("de", "zh")
+
+
 @pytest.mark.parametrize("name", ["multi30k_de_en", "wmt16_ro_en"])
 def test_a_dict_of_files_names_its_own_splits(name: str) -> None:
     config = load(name, "data_path={train: 'a.tsv', valid: 'b.tsv', test: 'c.tsv'}")
@@ -130,6 +135,21 @@ def test_another_pair_is_three_lines(files: Files) -> None:
       experiment_name: 'ro_fr', dataset+: {{ source_lang: 'ro', target_lang: 'fr' }},
     }}
     """
-    loaded: Any = node(files.load(text), LOAD)
+    config = files.load(text, f"meta.import_paths=['{FOLDER.parent}']")
+    loaded: Any = node(config, LOAD)
     assert loaded.query_parameters == {"source": "u", "target": "l"}
     assert (loaded.source_lang, loaded.target_lang) == ("ro", "fr")
+
+
+def test_the_distilled_student_with_and_without_its_teacher() -> None:
+    config = load("distilled", "dataset.rows={train: 100}")
+    transforms = config.data_pipeline.transforms
+    assert transforms["process:Translate"].input_node == ["input:Teacher", "process:SelectPairs"]
+    assert transforms[ENCODE].input_node == ["process:Translate", TOKENIZE]
+    assert node(config, "input:Teacher").run == load("bible_de_en").experiment_name
+    best = load("distilled", "teacher.best_by=val_loss", "dataset.source_lang=fr")
+    assert node(best, "input:Teacher") == {"run": "transformer-bible_fr_en", "best_by": "val_loss"}
+    plain = load("distilled", "teacher.run=null", "dataset.rows={train: 100}")
+    assert "process:Translate" not in plain.data_pipeline.transforms
+    assert plain.data_pipeline.transforms[ENCODE].input_node == ["process:SelectPairs", TOKENIZE]
+    assert plain.experiment_name != config.experiment_name

@@ -62,6 +62,87 @@ def test_shards_are_merged_in_the_order_of_the_dataset(project):
     assert first["accuracy"] == second["accuracy"] == pytest.approx(right / 9)
 
 
+OWN_LOADERS = """
+    import json
+    from pathlib import Path
+
+    import torch
+    import torch.distributed as dist
+    from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, IterableDataset
+
+    from runway.executors.base_executor import BaseExecutor
+    from tests.executors.tiny import build, tiny_config, trainer
+
+    torch.set_num_threads(1)
+    folder = Path(__file__).parent
+    rows = list(range(101))
+
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter(rows[dist.get_rank() :: 2])
+
+
+    class ByLength(BatchSampler):
+        def __iter__(self):
+            yield from sorted(super().__iter__(), key=lambda batch: -max(batch))
+
+
+    class Kinds(BaseExecutor):
+        kind = ""
+
+        def _init_model(self, model_config):
+            self.model = torch.nn.Linear(1, 1)
+
+        def val_dataloader(self):
+            if self.kind == "stream":
+                return DataLoader(Stream(), batch_size=4)
+            if self.kind == "shards":
+                return DataLoader(rows[dist.get_rank() :: 2], batch_size=4)
+            sampler = DistributedSampler(rows, num_replicas=2, rank=dist.get_rank(), shuffle=self.kind == "shuffled")
+            if self.kind == "shuffled":
+                return DataLoader(rows, sampler=sampler, batch_size=4)
+            return DataLoader(rows, batch_sampler=ByLength(sampler, 4, False))
+
+        def validation_step(self, batch, batch_idx):
+            self.log("val_mean", batch.float().mean(), sync_dist=True)
+            self.valid_eval_recorder.log_sample_dict_batch({"row": batch.tolist()})
+
+        def on_validation_epoch_end(self):
+            return  # without super()
+
+        def recorded_metrics(self, prefix, recorder):
+            if self.kind == "fails":
+                raise KeyError("gold")
+            return {}
+
+
+    executor = build(Kinds, tiny_config(folder))
+    run = trainer(folder, devices=2, strategy="ddp", use_distributed_sampler=False)
+    told = {}
+    for kind in ("batch_sampler", "shuffled", "stream", "shards"):
+        executor.kind = kind
+        run.validate(executor, verbose=False)
+        told[kind] = executor.valid_eval_recorder.get_sample_logs_column("row")
+    executor.kind = "fails"
+    try:
+        run.validate(executor, verbose=False)
+    except Exception as error:
+        told["error"] = str(error)
+    (folder / f"rank{run.global_rank}.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+def test_no_row_of_own_loaders_is_lost(project):
+    project.python(project.write("own_loaders.py", OWN_LOADERS), timeout=240)
+    first, second = (json.loads(project.read(f"rank{rank}.json")) for rank in (0, 1))
+    assert first["batch_sampler"] == first["shuffled"] == list(range(101))
+    assert sorted(first["stream"]) == sorted(first["shards"]) == list(range(101))
+    assert "gold" in first["error"]
+    assert "the evaluation on the first process has failed: KeyError: 'gold'" in second["error"]
+
+
 SPAWNED = """
     import json
     from pathlib import Path

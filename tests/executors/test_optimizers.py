@@ -157,6 +157,20 @@ def test_a_plateau_watches_a_metric(model):
     assert build_scheduler(optimizer, {"scheduler": "reduce_lr_on_plateau"}, lambda: 10)["monitor"] == "val_loss"
 
 
+def test_parameters_without_a_scheduler_are_told(model, capsys):
+    optimizer = optimizer_for(model)
+    with pytest.raises(ConfigError, match="no `scheduler` is named that could take num_warmup_steps") as error:
+        build_scheduler(optimizer, {"scheduler_params": {"num_warmup_steps": 100}}, lambda: 10)
+    assert "constant_with_warmup" in error.value.hint
+    with pytest.raises(ConfigError, match="warmup_ratio"):
+        check_optimizer_config({"scheduler_params": {"warmup_ratio": 0.1}})
+    assert build_scheduler(optimizer, {"scheduler_params": {"num_warmup_steps": 0}}, lambda: 10) is None
+    assert capsys.readouterr().err == ""
+    switched_off = {"scheduler": None, "scheduler_params": {"num_warmup_steps": 77}}
+    assert build_scheduler(optimizer, switched_off, lambda: 10) is None
+    assert "scheduler_params is not used (num_warmup_steps)" in capsys.readouterr().err
+
+
 def test_no_scheduler(model):
     optimizer = build_optimizer(model, None)
     assert build_scheduler(optimizer, {"scheduler": None}, lambda: 10) is None

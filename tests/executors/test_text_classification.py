@@ -166,3 +166,39 @@ def test_the_classes_names_are_found_behind_runways_own_loaders(tmp_path):
     node["setup_kwargs"] = {}
     executor = build(TextClassificationExecutor, config)
     assert executor.id2label == {0: "sad", 1: "glad"}
+
+
+def test_a_key_of_model_config_that_nothing_reads_is_told(tmp_path, capsys):
+    build(
+        TextClassificationExecutor,
+        tiny_config(tmp_path, model_config={"from_config_kwargs": dict(BERT), "label2id": 1}),
+    )
+    assert "model_config.label2id is not used (did you mean 'id2label'?)" in capsys.readouterr().err
+
+
+def test_tokens_that_are_added_have_embeddings(tmp_path, capsys):
+    class Tokenizer:
+        def __len__(self):
+            return VOCABULARY + 3
+
+    config = tiny_config(tmp_path, tokenizer_config={"version_name": "x", "additional_tokens": ["<a>", "<b>", "<c>"]})
+    executor = build(TextClassificationExecutor, config, tokenizer=Tokenizer())
+    assert executor.model.get_input_embeddings().num_embeddings == VOCABULARY + 3
+
+
+def test_a_token_that_the_model_does_not_have_is_an_error(tmp_path):
+    executor = build(TextClassificationExecutor, tiny_config(tmp_path))
+    batch = {"input_ids": torch.tensor([[1, VOCABULARY]]), "labels": torch.tensor([0])}
+    with pytest.raises(DataError, match=f"token id {VOCABULARY} is none of the model's {VOCABULARY} tokens") as error:
+        executor.on_before_batch_transfer(batch, 0)
+    assert "additional_tokens" in error.value.hint
+
+
+def test_a_batch_of_one_row(tmp_path):
+    config = dataset_config(tmp_path, ["a", "b"], test={"batch_size": 1}, eval={"pipeline_config": ACCURACY_PIPELINE})
+    executor = build(TextClassificationExecutor, config)
+    run = trainer(tmp_path)
+    run.fit(executor)
+    assert len(executor.valid_eval_recorder) == 9
+    losses = executor.valid_eval_recorder.get_sample_logs_column("loss")
+    assert float(run.callback_metrics["val_loss"]) == pytest.approx(sum(losses) / 9, rel=1e-5)

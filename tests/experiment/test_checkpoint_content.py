@@ -38,7 +38,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     for content in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
         result.checkpoint.write_bytes(content)
         with pytest.raises(ExperimentError, match=r"epoch=1-step=20\.ckpt") as caught:
-            tiny(tmp_path).test()
+            tiny(tmp_path, "test.checkpoint_name='epoch=1-step=20'").test()
         assert str(result.checkpoint) == caught.value.where
 
 

@@ -66,3 +66,11 @@ def test_weights_to_start_from(tmp_path: Path) -> None:
     assert all(torch.equal(weights(second.checkpoint)[f"model.{key}"], value) for key, value in model_state.items())
     with pytest.raises(RunwayError, match="do not fit the model"):
         tiny(tmp_path, "train.load_model_path=pretrained.pt", "model_config.width=3").train()
+
+
+def test_validating_not_in_the_first_epoch_is_no_mistake(tmp_path: Path) -> None:
+    paras = "train.trainer_paras"
+    every_second = (f"{paras}.check_val_every_n_epoch=2", f"{paras}.num_sanity_val_steps=0")
+    result = tiny(tmp_path, *every_second, "train.model_checkpoint_callback_paras={monitor: 'val_loss'}").train()
+    assert result.checkpoint
+    assert result.checkpoint.name == "epoch=1-step=20.ckpt"

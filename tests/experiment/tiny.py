@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from runway.config import load_config
+from runway.disk import replace_text
 from runway.executors.base_executor import BaseExecutor
 from runway.experiment import RunwayExperiment
 from runway.registry import register_executor, register_transform_functor
@@ -119,7 +120,7 @@ def tiny_config(project: Path, *overrides: str, **sections: Any) -> Config:
     }
     (project / "src").mkdir(parents=True, exist_ok=True)
     path = project / "tiny.jsonnet"
-    path.write_text(json.dumps(config), encoding="utf-8")
+    replace_text(path, json.dumps(config))  # at once: another rank may be reading it
     return load_config(path, overrides, project=project)
 
 

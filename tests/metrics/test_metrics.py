@@ -167,9 +167,12 @@ def test_a_module_by_its_path(tmp_path):
 
 def test_an_unknown_name_offline(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(AssetError, match="HF_HUB_OFFLINE is set") as raised:
+    with pytest.raises(ConfigError, match="code is not fetched and run unasked") as raised:
         runway.load_metric("acuracy")
     assert "'accuracy'" in raised.value.hint
+    assert "trust_remote_code" in raised.value.hint
+    with pytest.raises(AssetError, match="HF_HUB_OFFLINE is set"):
+        runway.load_metric("acuracy", trust_remote_code=True)
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):

@@ -122,7 +122,7 @@ def test_changed_code(plan: Any) -> None:
     try:
         assert plan(given, prepare=True) == {"output:A": ("cached", [])}
         give_of(2)
-        reason = f"code: {__name__}.give_of.<locals>.Edited.<step> changed"
+        reason = f"code: {__name__}.give_of.<locals>.Edited._call.<step> changed"
         assert plan(given) == {"output:A": ("run", [reason])}
     finally:
         del transforms.levels[USER]["EditedForPlan"]

@@ -11,10 +11,12 @@ import numpy as np
 import PIL.Image
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from runway import EvalRecorder
 from runway.errors import DataError
 from runway.recorder.table import SampleTable
+from tests.recorder.samples import recorder_of
 from tests.recorder.test_recorder import VALUES, typed
 
 FORMATS = ["parquet", "json", "csv", "pkl"]
@@ -43,6 +45,36 @@ def test_round_trip(recorder, tmp_path, file_format):
     assert loaded.get_stats_logs() == recorder.get_stats_logs()
     assert loaded.meta_config == recorder.meta_config
     assert loaded.is_saved
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_what_json_has_no_number_for(tmp_path, file_format):
+    made = EvalRecorder("rec", tmp_path, {"threshold": float("nan")})
+    made.log_sample_dict_batch({"score": [1.5, float("nan")], "mixed": [{"a": float("-inf")}, "text"]})
+    made.log_stats_dict({"kappa": float("nan"), "ppl": [float("inf"), 1.0]})
+    made.save_to_disk("eval", file_format)
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    for path in (tmp_path / "rec").glob("*.json"):
+        json.loads(path.read_text(), parse_constant=refuse)
+    loaded = EvalRecorder.load_from_disk("rec", tmp_path, "eval", file_format)
+    assert repr(loaded.get_stats_logs()) == "{'kappa': nan, 'ppl': [inf, 1.0]}"
+    assert repr(loaded["score"]) == "[1.5, nan]"
+    assert repr(loaded["mixed"]) == "[{'a': -inf}, 'text']"
+    assert repr(loaded.meta_config["threshold"]) == "nan"
+
+
+def test_changes_are_saved_under_the_same_name(recorder, tmp_path):
+    path = recorder.save_to_disk("eval", "json")
+    changed = path.stat().st_mtime_ns
+    recorder.save_changes()
+    assert path.stat().st_mtime_ns == changed, "nothing has changed"
+    recorder.log_stats_dict({"late": 1})
+    recorder.save_changes()
+    assert EvalRecorder.load_from_disk("rec", tmp_path, "eval", "json").get_stats_logs()["late"] == 1
+    assert not list((tmp_path / "rec").glob("*.parquet"))
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -276,3 +308,50 @@ def test_the_engine_gets_back_what_it_stored(recorder, tmp_path):
     assert len(loaded) == 4  # it goes on where the recorder was
     with pytest.raises(DataError, match="cannot be read"):
         EvalRecorder.load_from_dir(tmp_path)
+
+
+# What fuzzing has found (tests/faults/fuzz_files.py).
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "json", "csv", "pkl"])
+@pytest.mark.parametrize("column", [[[None, None], [None]], [{"x": [None], "y": 1}, {"x": [None], "y": 1.5}]])
+@pytest.mark.parametrize("name", ["a", "$dict", "$float"])
+def test_lists_of_none_and_names_like_tags_come_back(file_format, column, name, tmp_path):
+    recorder = EvalRecorder("rec", tmp_path)
+    for value in column:
+        recorder.log_sample_dict({name: value})
+    recorder.save_to_disk(file_format=file_format)
+    assert EvalRecorder.load_from_disk("rec", tmp_path, file_format=file_format).get_sample_logs() == {name: column}
+
+
+def test_an_image_among_the_stats_comes_back_from_a_pickle(tmp_path):
+    recorder = EvalRecorder("rec", tmp_path)
+    recorder.log_stats_dict({"plot": PIL.Image.new("L", (2, 3))})
+    recorder.save_to_disk(file_format="pkl")
+    again = EvalRecorder.load_from_disk("rec", tmp_path, file_format="pkl")
+    assert again.get_stats_logs() == recorder.get_stats_logs()
+
+
+def test_what_cannot_be_logged_leaves_nothing_behind():
+    circle: list = []
+    circle.append(circle)
+    recorder = EvalRecorder("rec")
+    for sample in ({"a": 1, "b": circle}, {"a": 1, 3: 4}, {"a": 1, "\ud800": 2}):
+        with pytest.raises(DataError):
+            recorder.log_sample_dict(sample)
+        with pytest.raises(DataError):
+            recorder.log_sample_dict_batch({key: [value] for key, value in sample.items()})
+    assert recorder.get_sample_logs("list") == []
+
+
+@pytest.mark.parametrize("rows", [[True, False], torch.tensor(1.5), ["a"], 3, [None]])
+def test_rows_are_selected_by_numbers(rows):
+    with pytest.raises(DataError, match="by their numbers"):
+        recorder_of(a=[1, 2]).select_rows(rows)
+
+
+@pytest.mark.parametrize("prefix", ["a\0b", "\ud800", "..", "a/b", "", None])
+def test_a_prefix_must_be_a_file_name(prefix, tmp_path):
+    recorder = EvalRecorder("rec", tmp_path)
+    with pytest.raises(DataError, match="file_prefix"):
+        recorder.save_to_disk(prefix)

@@ -16,7 +16,8 @@ from runway.data_module.data_transforms import (
     RowWiseTransform,
     register_transform_functor,
 )
-from runway.errors import DataError
+from runway.errors import ConfigError, DataError
+from runway.registry import transforms
 from tests.transforms.conftest import node
 
 
@@ -39,6 +40,13 @@ class Double(BaseTransform):
 
 class Passes(BaseTransform):
     """Gives what it is given."""
+
+    def _call(self, data: Any) -> Any:
+        return data
+
+
+class Plain(HFDatasetTransform):
+    """Gives the dataset that it is given."""
 
     def _call(self, data: Any) -> Any:
         return data
@@ -89,6 +97,93 @@ def test_dataset_transforms_take_and_give_plain_dicts(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.count("no split 'valid'") == 1
     with pytest.raises(DataError, match="needs a Dataset"):
         node(Shout)([1, 2])
+
+
+MISSING = Dataset.from_dict({"text": ["a"], "lable": [1]})
+
+
+@pytest.mark.parametrize("setting", ["rename_col_dict", "input_mapping", "output_mapping"])
+def test_a_renamed_column_that_is_not_there_is_told_with_its_split(setting: str) -> None:
+    data = DatasetDict(train=MISSING.rename_column("lable", "label"), test=MISSING)
+    with pytest.raises(DataError) as caught:
+        node(Plain, **{setting: {"label": "labels"}})(data)
+    assert f"{setting} names 'label', which the split 'test' does not have" in str(caught.value)
+    assert "did you mean 'lable'" in str(caught.value)
+    assert list(node(Plain, splits_to_process=["train"], **{setting: {"label": "labels"}})(data)["train"].features) == [
+        "text",
+        "labels",
+    ]
+
+
+@pytest.mark.parametrize("setting", ["rename_col_dict", "input_mapping", "output_mapping"])
+def test_no_name_is_given_twice(setting: str) -> None:
+    with pytest.raises(DataError, match=f"{setting} calls 'lable' 'text', but the data has a 'text' already"):
+        node(Plain, **{setting: {"lable": "text"}})(MISSING)
+    with pytest.raises(ConfigError, match=f"`{setting}` must be names to different names"):
+        node(Plain, **{setting: {"lable": "x", "text": "x"}})
+    swapped = node(Plain, **{setting: {"lable": "text", "text": "lable"}})(MISSING)
+    assert swapped.to_list() == [{"text": 1, "lable": "a"}]
+
+
+def test_a_dict_keeps_all_its_values_when_keys_are_mapped() -> None:
+    with pytest.raises(DataError, match="has a 'number' already"):
+        node(Double, input_mapping={"n": "number"})({"n": 1, "number": 2})
+
+
+@pytest.mark.parametrize(
+    ("transform", "settings", "setting"),
+    [
+        ("SelectRows", {"balance_column": "label"}, "balance_column"),
+        ("SelectRows", {"balance_column": "label", "num_rows": 1}, "balance_column"),
+        ("FilterRows", {"conditions": {"label": 1}}, "conditions"),
+        ("FilterRows", {"drop_empty": ["label"]}, "drop_empty"),
+        ("FilterRows", {"drop_duplicates": ["label"]}, "drop_duplicates"),
+        ("SelectColumns", {"columns": ["label"]}, "columns"),
+        ("EncodeLabels", {}, "label_column"),
+        ("datasets.splits:SplitHFDataset", {"group_column": "label"}, "group_column"),
+        ("datasets.splits:SplitHFDataset", {"split_kwargs": {"stratify_by_column": "label"}}, "stratify_by_column"),
+        ("SplitHFDatasetToTrainTestValidation", {"group_column": "label"}, "group_column"),
+        ("SplitHFDatasetByRule", {"group_column": "label", "splits": {"x": {"values": [1]}}}, "group_column"),
+        ("TrainTokenizer", {"columns": ["label"]}, "columns"),
+        ("MakeDataloaders", {}, "label_column"),
+        ("MakeDataloaders", {"use_columns": ["label"]}, "use_columns"),
+    ],
+)
+def test_every_transform_tells_a_column_that_is_not_there(
+    transform: str, settings: dict, setting: str, tmp_path: Path
+) -> None:
+    named = transforms.get(f"runway.transforms.{transform}" if ":" in transform else transform)
+    made = named(name="process:X", project=tmp_path)
+    made.setup(**settings)
+    with pytest.raises(DataError) as caught:
+        made(DatasetDict(train=Dataset.from_dict({"text": ["a"] * 9, "lable": [1] * 9, "input_ids": [[1]] * 9})))
+    message = str(caught.value)
+    for part in ("the split 'train' has no column 'label'", "did you mean 'lable'", f"node 'process:X', {setting}"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("transform", "settings"),
+    [
+        ("SelectRows", {"num_rows": -1}),
+        ("SelectRows", {"num_rows": {"train": -1}}),
+        ("SelectRows", {"start": -5}),
+        ("SelectRows", {"step": 0}),
+        ("LoadHFDataset", {"dataset_path": "a.csv", "dummy_rows": -1}),
+        ("LoadHFDataset", {"dataset_path": "a.csv", "dummy_rows": 0}),
+        ("FilterPairs", {"max_length": -1}),
+        ("EncodePairs", {"max_length": -1}),
+        ("HFDatasetTokenizeTransform", {"tokenizer_config": {"version_name": "x"}, "batch_size": -1}),
+        ("InspectData", {"num_rows": -1}),
+        ("DisplayEvalResults", {"num_rows": -1}),
+        ("SaveWorstSamples", {"num_rows": -1}),
+        ("TrainTokenizer", {"max_texts": -1}),
+        ("MakeDataloaders", {"pad_to_multiple_of": -1}),
+    ],
+)
+def test_a_count_below_nothing_is_no_way_to_say_all(transform: str, settings: dict) -> None:
+    with pytest.raises(ConfigError, match="must be a whole number from"):
+        node(transforms.get(transform), **settings)
 
 
 def test_paths_and_tracking(tmp_path: Path) -> None:

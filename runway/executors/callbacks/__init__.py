@@ -1,1 +1,1 @@
-"""What an executor brings along to its training: averaged weights, a stop at the first loss that is not a number."""
+"""What an executor brings along to its training: averaged weights, what to do at a loss that is not a number."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from runway.disk import replacing
 from runway.errors import ConfigError, DataError, must_be, must_be_known
 from runway.executors.base_executor import BaseExecutor
 from runway.executors.callbacks.weight_averaging import RAW_KEY, AverageLastWeights, put_weights
@@ -24,6 +25,8 @@ from runway.executors.seq2seq.token_loss import (
     smoothed_cross_entropy,
     token_losses,
 )
+from runway.executors.seq2seq.token_window import TokenWindow
+from runway.executors.seq2seq.trained_tokens import SkippedBatches, tell_trained_tokens
 from runway.log import info, warning
 from runway.registry import register_executor
 
@@ -37,11 +40,15 @@ if TYPE_CHECKING:
 
 EXPORT_FOLDER = "export"
 SCORES = ("sacrebleu", "chrf")
+WINDOW_KEY = "token_window"
 
 
 @register_executor
 class Seq2SeqExecutor(BaseExecutor):
     """Train an encoder-decoder on pairs of texts, and translate with it.
+
+    A step's loss is the mean over its target tokens, however many micro-batches (``accumulate_grad_batches``) and ranks
+    share them; a batch without any is skipped and counted.
 
     Batches hold ``input_ids [B, S]``, ``attention_mask [B, S]``, ``labels [B, T]`` (padded with -100), and where
     the texts are to be recorded as they were, ``source`` and ``target``, lists of text. Logged: ``train_loss``
@@ -92,6 +99,9 @@ class Seq2SeqExecutor(BaseExecutor):
         self.average_last = average_last
         self.export = export
         self._raw_weights: dict[str, torch.Tensor] | None = None
+        self._window: TokenWindow | None = None
+        self._half_window: dict[str, float] | None = None
+        self._skipped: SkippedBatches | None = None
         super().__init__(*args, **kwargs)
         self.head = PackedHead(self.model)
         if average_last is not None:
@@ -130,8 +140,9 @@ class Seq2SeqExecutor(BaseExecutor):
         if self.tokenizers.joint:
             super().save_tokenizer(folder)
             return
-        for side, tokenizer in self.tokenizers._asdict().items():
-            tokenizer.save_pretrained(folder / side)
+        with replacing(folder) as beside:
+            for side, tokenizer in self.tokenizers._asdict().items():
+                tokenizer.save_pretrained(beside / side)
 
     def on_fit_start(self) -> None:
         """Find out what would fail after an epoch: decoding settings, a monitored score that nobody computes."""
@@ -140,6 +151,14 @@ class Seq2SeqExecutor(BaseExecutor):
         loaders = self.dataloaders()
         if loaders and not loaders.get("test_dataloaders"):
             warning("there is no test split, so what is trained cannot be tested (`dataset.split` makes one)")
+        self._window = TokenWindow(self.trainer, self._half_window)
+        if self.trainer.strategy.handles_gradient_accumulation and self.trainer.accumulate_grad_batches > 1:
+            kind = type(self.trainer.strategy).__name__
+            warning(f"{kind} accumulates by itself: micro-batches weigh alike, and a token of a short one weighs more")
+        self._skipped = SkippedBatches(where := f"the train split of {self.use_data_node!r}")
+        given = vars(self).get("train_dataloaders", loaders.get("train_dataloaders"))
+        for loader in given if isinstance(given, list | tuple) else [given]:
+            tell_trained_tokens(loader, where)
         for callback in (*self.trainer.checkpoint_callbacks, *self.trainer.early_stopping_callbacks):
             self._check_monitor(getattr(callback, "monitor", None), getattr(callback, "mode", None), type(callback))
         if self._raw_weights is not None:
@@ -172,6 +191,27 @@ class Seq2SeqExecutor(BaseExecutor):
         trainer = attached_trainer(self)
         trains = trainer is not None and trainer.state.fn == "fit"
         self._raw_weights = checkpoint.get(RAW_KEY) if trains and self.average_last is None else None
+        self._half_window = checkpoint.get(WINDOW_KEY) if trains else None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the count of tokens of half an accumulated step."""
+        super().on_save_checkpoint(checkpoint)
+        if self._window is not None and self._window.state is not None:
+            checkpoint[WINDOW_KEY] = self._window.state
+
+    def loaders_for(self, data: Any) -> list[Any]:
+        """As a BaseExecutor's; of encoded pairs as MakePairDataloaders makes them."""
+        if not {"input_ids", "labels"} <= set(getattr(data, "column_names", ()) or ()):
+            return super().loaders_for(data)
+        from datasets import DatasetDict
+
+        from runway.transforms.batching.dataloaders import MakePairDataloaders
+
+        maker = MakePairDataloaders(name="Predict", global_config=self.global_config, project=self.project_dir)
+        maker.setup()
+        tokenizers = self.tokenizers
+        given = tokenizers.target if tokenizers.joint else tokenizers._asdict()
+        return maker([DatasetDict({"test": data}), given])["test_dataloaders"]
 
     # One batch
 
@@ -250,12 +290,30 @@ class Seq2SeqExecutor(BaseExecutor):
         )
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> torch.Tensor:
-        """The mean cross-entropy of the batch's target tokens, with label smoothing."""
+        """The mean cross-entropy of the batch's target tokens, with label smoothing.
+
+        Where micro-batches or ranks share a step, it is times the batch's share of the tokens: see ``TokenWindow``.
+        """
         batch = self._complete(batch)
         loss = smoothed_cross_entropy(self(batch), batch["targets"], self.label_smoothing)
-        tokens = max(len(batch["targets"]), 1)
-        self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=tokens)
-        return loss
+        tokens = len(batch["targets"])
+        if tokens:
+            self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=tokens)
+        if self._skipped is not None:
+            self._skipped.add(tokens, batch["labels"].numel(), batch_idx)
+        share = 1.0 if self._window is None else self._window.share(tokens, batch_idx)
+        return loss if isinstance(share, float) and share == 1 else loss * share
+
+    def backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """The backward pass; after a step's last, each of its tokens weighs alike in the gradients."""
+        super().backward(loss, *args, **kwargs)
+        if self._window is not None:
+            self._window.complete()
+
+    def on_train_epoch_end(self) -> None:
+        """Tell of the batches that had nothing to train on."""
+        if self._skipped is not None:
+            self._skipped.end_epoch(self.trainer)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Teacher-forced losses, and hypotheses where they are asked for; record every pair."""
@@ -302,6 +360,8 @@ class Seq2SeqExecutor(BaseExecutor):
         if "loss" not in recorder or "target_tokens" not in recorder:
             return {}
         losses, tokens = (np.asarray(recorder.get_sample_logs_column(name)) for name in ("loss", "target_tokens"))
+        if len(recorder) and not tokens.sum():
+            warning(f"{prefix}: there is no target token in any of the {len(recorder)} pairs, so there is no loss")
         mean = float(losses @ tokens / tokens.sum()) if tokens.sum() else math.nan
         return {f"{prefix}_loss": mean, f"{prefix}_perplexity": math.exp(mean) if mean < 700 else math.inf}
 

@@ -14,6 +14,7 @@ import torch
 from transformers import GenerationConfig
 
 from runway.config.signatures import accepted_settings
+from runway.disk import replacing
 from runway.executors.pretrained import without_progress_bars
 from runway.library_internals import adapter_layers
 from runway.transforms.base import HFDatasetTransform
@@ -52,7 +53,17 @@ def export_translator(
         source_prefix: stands before each source text.
         cleaning: ``setup_kwargs`` of the CleanPairs that the texts went through, if they did.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(folder, lasting=True) as beside:  # an earlier export is there until this one is whole
+        beside.mkdir()
+        _write(beside, model, tokenizers, generation)
+        settings = {"joint": tokenizers.joint, "generate_params": generation.params, "source_prefix": source_prefix}
+        if cleaning is not None:
+            settings["cleaning"] = of_the_texts(cleaning)
+        (beside / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _write(folder: Path, model: Any, tokenizers: Tokenizers, generation: Generation) -> None:
     plain = _without_adapters(model)
     own, plain.generation_config = plain.generation_config, _saved_generation(generation)
     try:
@@ -65,10 +76,6 @@ def export_translator(
     else:
         for side in SIDES:
             getattr(tokenizers, side).save_pretrained(folder / f"{side}_tokenizer")
-    settings = {"joint": tokenizers.joint, "generate_params": generation.params, "source_prefix": source_prefix}
-    if cleaning is not None:
-        settings["cleaning"] = of_the_texts(cleaning)
-    (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _without_adapters(model: Any) -> Any:

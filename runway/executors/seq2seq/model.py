@@ -12,6 +12,7 @@ from runway.executors.pretrained import load_pretrained
 from runway.executors.seq2seq.cpu_attention import use_fast_attention
 from runway.library_internals import encoder_decoder_types
 from runway.log import warning
+from runway.pretrained import open_pretrained
 
 if TYPE_CHECKING:
     from runway.config.config import Config
@@ -112,7 +113,7 @@ def _from_scratch(model_config: Config, tokenizers: Tokenizers) -> Any:
     if name and not model_type:
         kwargs = {**model_config["from_pretrained_kwargs"]}
         kwargs.pop("pretrained_model_name_or_path")
-        config = AutoConfig.from_pretrained(name, **kwargs)
+        config = open_pretrained(AutoConfig, name, where=f"{SECTION}.from_pretrained_kwargs", **kwargs)
         model_type = config.model_type
         if hasattr(config, "decoder_vocab_size"):
             sizes["decoder_vocab_size"] = len(target)
@@ -135,7 +136,7 @@ def _from_scratch(model_config: Config, tokenizers: Tokenizers) -> Any:
     kwargs = {"attn_implementation": attention} if attention else {}
     kinds = (TypeError, ValueError, AssertionError)
     with told_as_config_error(f"a {model_type!r} model cannot be made", *kinds, where=SCRATCH_SECTION):
-        model = AutoModelForSeq2SeqLM.from_config(config, **kwargs)
+        model = AutoModelForSeq2SeqLM.from_config(config, trust_remote_code=False, **kwargs)
     if config.pad_token_id not in (None, config.eos_token_id):  # neither is ever a target, so it was never learnt
         unused = {config.pad_token_id, config.decoder_start_token_id} - {None, config.eos_token_id}
         model.generation_config.bad_words_ids = [[token] for token in sorted(unused)]

@@ -57,14 +57,15 @@ def rounded(positions: torch.Tensor, multiple: int = 64) -> torch.Tensor:
 
 
 def token_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The cross-entropy of each token, in nats and fp32: ``[M, V], [N] → [N]``; further rows do not count."""
-    return F.cross_entropy(logits[: len(targets)].float(), targets, reduction="none")
+    """The cross-entropy of each token, in nats and at least fp32: ``[M, V], [N] → [N]``; further rows do not count."""
+    return F.cross_entropy(logits[: len(targets)].to(_precise(logits)), targets, reduction="none")
 
 
 def smoothed_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
     """The mean over tokens of ``(1 - s) · -log p(target) + s · mean over the vocabulary of -log p``.
 
-    It is ``F.cross_entropy(…, label_smoothing=s)`` in half as many passes over ``[N, V]``.
+    It is ``F.cross_entropy(…, label_smoothing=s)`` in half as many passes over ``[N, V]``. Of no tokens it is 0, and so
+    are its gradients.
 
     Args:
         logits: ``[M, V]``, any floating type.
@@ -72,14 +73,20 @@ def smoothed_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, smoothin
         smoothing: the part ``s`` of the target's probability that is spread over the vocabulary (Szegedy et al.
             2016, section 7).
     """
+    if not len(targets):
+        return logits[:0].sum().to(_precise(logits))
     return _SmoothedCrossEntropy.apply(logits, targets, smoothing)
+
+
+def _precise(logits: torch.Tensor) -> torch.dtype:
+    return torch.promote_types(logits.dtype, torch.float32)
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> torch.Tensor:
         count, vocabulary = len(targets), logits.shape[1]
-        every = F.log_softmax(logits, dim=-1, dtype=torch.float32)  # [M, V]
+        every = F.log_softmax(logits, dim=-1, dtype=_precise(logits))  # [M, V]
         log_probs = every[:count]
         at_target = log_probs.gather(1, targets[:, None]).sum()
         loss = -(1 - smoothing) * at_target / count
@@ -89,7 +96,7 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
             gradient = log_probs.exp_().mul_(1 / count)
             if smoothing:
                 gradient.sub_(smoothing / vocabulary / count)
-            peak = torch.full_like(targets[:, None], 1, dtype=torch.float32).mul_(-(1 - smoothing) / count)
+            peak = torch.full_like(targets[:, None], 1, dtype=every.dtype).mul_(-(1 - smoothing) / count)
             gradient.scatter_add_(1, targets[:, None], peak)
             every[count:].zero_()
             ctx.save_for_backward(every)

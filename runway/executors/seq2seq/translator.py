@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from runway.config.signatures import accepted_settings
-from runway.errors import DataError, ExperimentError, must_be, must_be_known, must_be_whole
+from runway.errors import DataError, ExperimentError, RunwayError, must_be, must_be_known, must_be_whole
 from runway.executors.seq2seq.export import SETTINGS_FILE, of_the_texts
 from runway.executors.seq2seq.generation import Generation
 from runway.executors.seq2seq.model import Tokenizers, max_positions
 from runway.log import warning
+from runway.pretrained import open_pretrained
 from runway.transforms.translation.clean_and_filter import SIDES, SOURCE, CleanPairs
 from runway.transforms.translation.encode import encode_texts, truncated_tokens
 
@@ -79,18 +81,20 @@ class Translator:
         try:
             settings = _read_settings(folder)
             places = [folder] * 2 if settings["joint"] else [folder / f"{side}_tokenizer" for side in SIDES]
-            model, loaded = AutoModelForSeq2SeqLM.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
-            )
-            source = AutoTokenizer.from_pretrained(places[0], local_files_only=True)
-            target = source if settings["joint"] else AutoTokenizer.from_pretrained(places[1], local_files_only=True)
-        except Exception as error:  # transformers, tokenizers and safetensors have no class in common for it
+            load = partial(open_pretrained, where=str(folder), local_files_only=True)
+            model, loaded = load(AutoModelForSeq2SeqLM, folder, output_loading_info=True, ignore_mismatched_sizes=True)
+            source = load(AutoTokenizer, places[0])
+            target = source if settings["joint"] else load(AutoTokenizer, places[1])
+        except Exception as error:  # open_pretrained leaves some of transformers' own
             reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
             message = f"there is no exported model that can be loaded: {reason}"
             raise ExperimentError(message, where=str(folder), hint=hint) from error
         wrong = _wrong_weights(loaded)
         if wrong:
             raise ExperimentError(f"the exported model is damaged: {wrong}", where=str(folder), hint=hint)
+        if all(getattr(model.generation_config, name) is None for name in ("decoder_start_token_id", "bos_token_id")):
+            message = "the exported model does not say which token its translations start with"
+            raise ExperimentError(message, where=str(folder / "generation_config.json"), hint=hint)
         params = {**settings["generate_params"], **(generate_params or {})}
         prefix, cleaning = settings.get("source_prefix", ""), settings.get("cleaning")
         return cls(model, Tokenizers(source, target), params, prefix, cleaning)
@@ -114,12 +118,22 @@ class Translator:
 
         Raises:
             DataError: a text is longer than the model's positions.
+            ExperimentError: the model cannot translate, as an export that was changed.
         """
         must_be_whole("batch_size", batch_size, least=1, where="batch_size")
         policies = f"one of {', '.join(POLICIES)}"
         must_be(on_too_long in POLICIES, "on_too_long", policies, on_too_long, where="on_too_long")
         texts = self._clean(list(texts))
         places = [f"text {number}" for number in range(1, len(texts) + 1)] if places is None else list(places)
+        try:
+            return self._translated(texts, batch_size, on_too_long, places)
+        except (RunwayError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # of whatever a setting in the export makes transformers stumble over
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ExperimentError(f"the model cannot translate: {reason}", hint="is the export whole?") from error
+
+    def _translated(self, texts: list[str], batch_size: int, on_too_long: str, places: Sequence[str]) -> list[str]:
         rows = [row for row, text in enumerate(texts) if text.strip()]
         tokens = encode_texts(self.tokenizers.source, [texts[row] for row in rows], prefix=self.source_prefix)
         encoded = {row: self._fitted(ids, places[row], on_too_long) for row, ids in zip(rows, tokens, strict=True)}

@@ -6,9 +6,11 @@ from __future__ import annotations
 TRAIN = "train"
 TEST = "test"  # in it one folder for each test_suffix
 WANDB = "wandb.json"
+REPORT = "report.html"
 
 # A stage, which is `train` or a test
 CONFIG = "config.json"
+RESUME_CONFIG = "config.resume-{}.json"  # of a training that goes on: 1, 2, …
 PROVENANCE = "provenance.json"
 GIT_DIFF = "git_diff.patch"
 RUN_LOG = "run.log"
@@ -19,16 +21,17 @@ METRICS_HISTORY = "metrics_history.json"
 SAVED_MODELS = "saved_models"
 CHECKPOINT_SUFFIX = ".ckpt"
 LAST_CHECKPOINT = "last.ckpt"
+FIRST_CHECKPOINT = ".first"  # written and read back before the first step
 CHECKPOINT_INDEX = "checkpoints.json"
 RECORDERS = "recorders"
 MODEL_SUMMARY = "model_summary.txt"
 DATA_STATISTICS = "data_statistics.json"
+TIMINGS = "timings.json"
 TOKENIZER = "tokenizer"
 
 # A test
 METRICS = "metrics.json"
 TEST_RECORDER = "test-evaluation"
 
-# Hidden, beside the versions
-LAUNCHES = ".launches"  # which version rank 0 has claimed
-CLAIMED = ".claimed"  # in what --reset has moved aside: the version that was made in their place
+# Hidden, in a version
+REPLACES = ".replaces"  # the folder in which --reset keeps the earlier versions until this one has a checkpoint

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runway.disk import expanded
 from runway.errors import ExperimentError, did_you_mean
 from runway.experiment.folders.file_names import CHECKPOINT_INDEX, CHECKPOINT_SUFFIX, LAST_CHECKPOINT
-from runway.experiment.folders.run_folder import RunFolder, read_json
+from runway.experiment.folders.run_folder import RunFolder, read_if_whole
 
 
 def list_checkpoints(saved_models: Path) -> list[str]:
@@ -18,16 +19,18 @@ def list_checkpoints(saved_models: Path) -> list[str]:
 
 def best_checkpoint(saved_models: Path) -> Path | None:
     """The best checkpoint by what was monitored; the last one where nothing was."""
-    index = read_json(saved_models / CHECKPOINT_INDEX, {})
+    instead = "which checkpoint is the best is not known, so the last is taken"
+    index = read_if_whole(saved_models / CHECKPOINT_INDEX, {}, instead)
+    known = list_checkpoints(saved_models)
     for key in ("best_model_path", "last_model_path"):
-        if index.get(key) and (saved_models / index[key]).is_file():
+        if index.get(key) in known:
             return saved_models / index[key]
     return last_checkpoint(saved_models)
 
 
 def last_checkpoint(saved_models: Path) -> Path | None:
     """``last.ckpt``, else the newest checkpoint."""
-    if (saved_models / LAST_CHECKPOINT).is_file():
+    if (saved_models / LAST_CHECKPOINT).exists():
         return saved_models / LAST_CHECKPOINT
     paths = [saved_models / name for name in list_checkpoints(saved_models)]
     return max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
@@ -69,7 +72,7 @@ def weights_file(path: str | Path, project: Path, setting: str) -> Path:
     Raises:
         ExperimentError: there is no such file.
     """
-    resolved = project / Path(path).expanduser()
+    resolved = project / expanded(path)
     if resolved.is_file():
         return resolved
     near = list_checkpoints(resolved if resolved.is_dir() else resolved.parent) if resolved.parent.is_dir() else []

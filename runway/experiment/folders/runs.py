@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runway.disk import expanded
 from runway.errors import ExperimentError, did_you_mean
 from runway.experiment.folders.file_names import PROVENANCE, TEST, TRAIN
-from runway.experiment.folders.run_folder import VERSION, read_json
-from runway.experiment.provenance import FINISHED
+from runway.experiment.folders.in_use import VERSION, was_killed
+from runway.experiment.folders.run_folder import read_json
+from runway.experiment.provenance import FINISHED, RUNNING
+from runway.log import shown
 
 _VERSION = re.compile(f"{VERSION}$", re.DOTALL)
+KILLED, UNKNOWN = "killed", "unknown"
+"""How a training stands whose record does not tell: its process is gone; or the record is damaged."""
 _last: Path | None = None
 
 
@@ -42,6 +47,14 @@ class FoundRun:
     tests: tuple[str, ...]
     other_tests: Mapping[str, str] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        from runway.notebook import html_table
+
+        tests = [("test", test) for test in self.tests]
+        others = [(f"test ({status})", test) for test, status in self.other_tests.items()]
+        facts = [("training", self.training.get("status", "none")), *tests, *others]
+        return html_table((), facts, title=shown(self.path))
+
 
 def find_runs(root: Path) -> list[FoundRun]:
     """The runs under a folder, the one that was touched last first."""
@@ -61,7 +74,7 @@ def last_run_path(experiments: str | Path | None = None) -> Path:
     """
     if experiments is None and _last is not None and _last.is_dir():
         return _last
-    root = Path(experiments if experiments is not None else "experiments").expanduser()
+    root = expanded(experiments if experiments is not None else "experiments")
     runs = find_runs(root)
     if not runs:
         hint = "name the folder that meta.EXPERIMENT_FOLDER names"
@@ -89,7 +102,7 @@ def run_named(
     Raises:
         ExperimentError: there is none, with those that come near.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return path
     root = Path(experiments)
@@ -126,19 +139,23 @@ def _run_folders(root: Path) -> Iterator[Path]:
 
 
 def _describe(path: Path) -> FoundRun:
-    training, tests = path / TRAIN / PROVENANCE, sorted((path / TEST).glob(f"*/{PROVENANCE}"))
-    statuses = {record.parent.name: _status(record) for record in tests}
+    record, tests = path / TRAIN / PROVENANCE, sorted((path / TEST).glob(f"*/{PROVENANCE}"))
+    statuses = {test.parent.name: str(_read(test).get("status", UNKNOWN)) for test in tests}
+    training = _read(record)
+    if training.get("status") == RUNNING and was_killed(path):
+        training["status"] = KILLED
     return FoundRun(
         path,
-        max(record.stat().st_mtime for record in (training, *tests) if record.exists()),
-        read_json(training, {}),
+        max(file.stat().st_mtime for file in (record, *tests) if file.exists()),
+        training,
         tuple(name for name, status in statuses.items() if status == FINISHED),
         {name: status for name, status in statuses.items() if status != FINISHED},
     )
 
 
-def _status(record: Path) -> str:
+def _read(record: Path) -> dict[str, Any]:
+    """A record; what a damaged one says is not known, but its run is there."""
     try:
-        return str(read_json(record, {}).get("status", "unknown"))
-    except (ExperimentError, AttributeError):  # a damaged record of one test hides no run
-        return "unknown"
+        return read_json(record, {})
+    except ExperimentError:
+        return {"status": UNKNOWN}

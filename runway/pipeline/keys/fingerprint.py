@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from pathlib import PurePath
-from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from runway.disk import ArrowDigest
@@ -34,20 +33,18 @@ class Unfingerprintable(RunwayError):
         )
 
 
-def digest(value: Any, path: str = "$", on_code: Callable[[Any], str] | None = None) -> str:
+def digest(value: Any, path: str = "$") -> str:
     """The digest of a value, as 32 hexadecimal digits.
 
     Args:
-        value: plain data, containers, paths, arrays, tensors, data frames, HF datasets, functions, or an object
-            with ``__fingerprint__()``.
+        value: plain data, containers, paths, arrays, tensors, data frames, HF datasets, or an object with
+            ``__fingerprint__()``.
         path: where the value stands, for the error.
-        on_code: gives the digest of a function or class. With it the value is one that code uses: the order of a
-            dict counts too, and so do the classes of its parts, which ``on_code`` is called with.
 
     Raises:
         Unfingerprintable: a part has no known encoding; the error names its path.
     """
-    return _encode(value, path, on_code).hex()
+    return _encode(value, path).hex()
 
 
 def combine(*parts: str | bytes) -> str:
@@ -70,32 +67,23 @@ def _hash(tag: str, *parts: bytes) -> bytes:
     return state.digest()
 
 
-def _encode(value: Any, path: str, on_code: Callable[[Any], str] | None) -> bytes:
+def _encode(value: Any, path: str) -> bytes:
     if value is None or value is Ellipsis or value is NotImplemented:
         return _hash("singleton", repr(value).encode())
     kind = type(value)
-    scalar = _SCALARS.get(kind)
+    scalar = SCALARS.get(kind)
     if scalar is not None:
         return _hash(kind.__name__, scalar(value))
-    if on_code is not None:
-        if isinstance(value, _CODE) or (callable(value) and hasattr(value, "__wrapped__")):
-            return _hash("code", on_code(value).encode())
-        on_code(kind)  # the methods of a value count as code
     if hasattr(kind, "__fingerprint__"):
-        return _hash(_name(kind), _encode(value.__fingerprint__(), f"{path}.__fingerprint__()", on_code))
-    found = _parts_of(value)
+        return _hash(type_name(kind), _encode(value.__fingerprint__(), f"{path}.__fingerprint__()"))
+    found = parts_of(value)
     if found is None:
         raise Unfingerprintable(path, value)
     tag, parts = found
-    if on_code is not None and isinstance(value, Mapping):  # code may go through a dict in its order
-        parts = [(f"[{key!r}]", part) for key, item in value.items() for part in (key, item)]
-    return _hash(tag, *(_encode(part, f"{path}{place}", on_code) for place, part in parts))
+    return _hash(tag, *(_encode(part, f"{path}{place}") for place, part in parts))
 
 
-_CODE = (type, FunctionType, MethodType, BuiltinFunctionType, staticmethod, classmethod)
-
-
-_SCALARS: dict[type, Callable[[Any], bytes]] = {
+SCALARS: dict[type, Callable[[Any], bytes]] = {
     bool: lambda value: b"1" if value else b"0",
     int: lambda value: b"%d" % value,
     float: lambda value: value.hex().encode(),
@@ -108,21 +96,21 @@ _SCALARS: dict[type, Callable[[Any], bytes]] = {
 Parts = Iterable[tuple[str, Any]]
 
 
-def _parts_of(value: Any) -> tuple[str, Parts] | None:
+def parts_of(value: Any) -> tuple[str, Parts] | None:
     """A tag and the parts of a value, each with its place in it; None where its content cannot be told."""
     kind = type(value)
     if isinstance(value, Mapping):
         # Sorted by the digest of the key, because keys of different types do not compare.
-        keys = sorted(value, key=lambda key: _encode(key, "key", None))
+        keys = sorted(value, key=lambda key: _encode(key, "key"))
         return "dict", [(f"[{key!r}]", part) for key in keys for part in (key, value[key])]
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return _name(kind), _attributes(value, *value._fields)
+        return type_name(kind), _attributes(value, *value._fields)
     if isinstance(value, list | tuple):
         tag = "tuple" if isinstance(value, tuple) else "list"
         return tag, ((f"[{index}]", item) for index, item in enumerate(value))
     if isinstance(value, set | frozenset):
         tag = "set" if isinstance(value, set) else "frozenset"
-        return tag, [("", part) for part in sorted(_encode(item, "element of a set", None) for item in value)]
+        return tag, [("", part) for part in sorted(_encode(item, "element of a set") for item in value)]
     if isinstance(value, PurePath):
         return "path", [("", value.as_posix())]
     # By the name of the class, or of one of the same library that it is derived from: nothing is imported here.
@@ -132,11 +120,11 @@ def _parts_of(value: Any) -> tuple[str, Parts] | None:
         if encoder is not None and base.__module__.partition(".")[0] == library:
             return encoder(value)
     if library in _EXACT_REPR:
-        return _name(kind), [("", repr(value))]
+        return type_name(kind), [("", repr(value))]
     if hasattr(kind, "__dataclass_fields__") and not isinstance(value, type):
-        return _name(kind), _attributes(value, *kind.__dataclass_fields__)
+        return type_name(kind), _attributes(value, *kind.__dataclass_fields__)
     if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
-        return _name(kind), _attributes(value, "name", "value")
+        return type_name(kind), _attributes(value, "name", "value")
     return None
 
 
@@ -144,7 +132,8 @@ def _attributes(value: Any, *names: str) -> Parts:
     return [(f".{name}", getattr(value, name)) for name in names]
 
 
-def _name(kind: type) -> str:
+def type_name(kind: type) -> str:
+    """The full name of a type, in which the module of one of runway's does not count."""
     return without_path(f"{kind.__module__}.{kind.__qualname__}")
 
 

@@ -11,7 +11,7 @@ from runway.pipeline.keys.fingerprint import combine, digest
 if TYPE_CHECKING:
     from runway.pipeline.keys.code import Code
 
-ENCODING = "2"
+ENCODING = "3"
 """Part of every key: raise it when keys are made differently, and nothing old is taken for new."""
 
 SHOWN = 60

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-STDLIB = Path(os.__file__).resolve().parent
+from runway.project_modules import is_own_file
 
 _local_names: dict[str, bool] = {}
+_COUNTED = ("runway.transforms.", "runway.experiment.transforms.", "runway.metrics.")
+_COUNTED_OF_A_TRAINING = (*_COUNTED, "runway.executors.")
+_counted: list[tuple[str, ...]] = [_COUNTED]
+
+
+@contextmanager
+def executors_count() -> Iterator[None]:
+    """While the code of an executor is looked into, runway's own executors count by their source, too.
+
+    Of a transform they do not: what it may take from them (a Translator) is loaded with torch, for which no plan waits.
+    """
+    _counted.append(_COUNTED_OF_A_TRAINING)
+    try:
+        yield
+    finally:
+        _counted.pop()
 
 
 def is_local(module_name: str) -> bool:
     """Whether a module's code counts: the user's own, or one of runway's ready-made transforms and metrics."""
     top = module_name.partition(".")[0]
     if top == "runway":
-        return module_name.startswith(("runway.transforms.", "runway.metrics."))
+        return module_name.startswith(_counted[-1])
     if top not in _local_names:
         _local_names[top] = _is_local_top(top)
     return _local_names[top]
@@ -37,7 +52,7 @@ def without_path(name: str) -> str:
 
 
 def _is_local_top(top: str) -> bool:
-    if not top or top in sys.stdlib_module_names:
+    if top in ("", "builtins"):
         return False
     if top == "__main__":
         return True
@@ -53,13 +68,7 @@ def _is_local_top(top: str) -> bool:
             spec = None
         if spec is not None:
             places = [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
-    return any(_is_own_file(Path(place)) for place in places if place)
-
-
-def _is_own_file(path: Path) -> bool:
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return False
-    return STDLIB not in path.resolve().parents
+    return any(is_own_file(place) for place in places if place)
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

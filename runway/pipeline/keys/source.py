@@ -1,7 +1,6 @@
 """What a source file says: each top-level definition's normalised digest, and the names that it uses.
 
-Comments, docstrings, formatting, annotations of functions and positions do not count. The scoping rules are
-those of the Python reference, "Execution model", section "Naming and binding".
+Comments, formatting and positions do not count; docstrings and annotations of functions do where code reads them.
 """
 
 from __future__ import annotations
@@ -11,30 +10,57 @@ import sys
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-Chain = tuple[str, ...]
+from runway.pipeline.keys import names, syntax
+from runway.pipeline.keys.names import Chain, Reference, references_in
+from runway.pipeline.keys.syntax import ANNOTATIONS, DOCSTRINGS, normalise
+from runway.project_modules import kept_beside
+
 DEEPEST = 20_000
-
-
-class Reference(NamedTuple):
-    """A name that a definition uses: ``chain`` is looked up in the module's globals, or in ``module`` where a
-    function imports it (``level`` dots before it)."""
-
-    chain: Chain
-    module: str | None = None
-    level: int = 0
+NOTHING: frozenset[str] = frozenset()
+READERS = {
+    ANNOTATIONS: {"__annotations__", "get_annotations", "get_type_hints", "getfullargspec", "signature"},
+    DOCSTRINGS: {"__doc__", "getdoc", "getsource"},
+}
+"""Where code mentions one of these names, it may read what otherwise nobody reads."""
+TELLING = {"__subclasses__"}.union(*READERS.values())
+Top = str | int
+"""A top-level name, or the number of a statement that binds none."""
+CALL, ASSIGN, OTHER = "call", "assign", "other"
 
 
 class Facts(NamedTuple):
-    """What counts of one definition."""
+    """What counts of one definition.
+
+    Attributes:
+        digest: of its normalised text.
+        references: the names that it takes from outside.
+        mentions: those of READERS and ``__subclasses__`` that occur in it.
+    """
 
     digest: str
     references: tuple[Reference, ...]
+    mentions: frozenset[str] = NOTHING
+
+
+class Effect(NamedTuple):
+    """A statement at the top level that may change an object: ``name.method(…)``, ``name.field = …``,
+    ``function(name)``, ``@name.method`` above a definition.
+
+    Attributes:
+        on: the object, as the module names it.
+        kind: CALL of a method, ASSIGN of an attribute, or OTHER.
+        number: of the statement, for ``SourceFile.facts``.
+    """
+
+    on: Chain
+    kind: str
+    number: int
 
 
 class SourceFile:
-    """One parsed file.
+    """One file. What it says is kept beside its bytecode: parsing takes longer than all else that a cached run does.
 
     Args:
         path: its name, for errors.
@@ -42,106 +68,212 @@ class SourceFile:
     """
 
     def __init__(self, path: Path, content: bytes) -> None:
-        self.tree = ast.parse(content, filename=str(path))
-        self.definitions: dict[str, list[ast.stmt]] = {}
-        """The statements that bind each top-level name."""
-        self.uses: dict[str, list[ast.stmt]] = {}
-        """The top-level statements that may change the object with that name: a method's call, a stored item."""
-        self._conditions: dict[int, list[ast.expr]] = {}
-        self._names_by_line: dict[int, str] = {}
-        for statement, conditions in _top_level(self.tree.body, []):
-            self._conditions[id(statement)] = conditions
-            for name in _bound_by(statement):
-                self.definitions.setdefault(name, []).append(statement)
-                self._names_by_line.update(dict.fromkeys(_lines_of(statement), name))
-            changed = _changed_by(statement)
-            if changed is not None:
-                self.uses.setdefault(changed, []).append(statement)
-        self._facts: dict[str, Facts] = {}
+        self._path = path
+        self._content = content
+        self._parsed: _Parsed | None = None
+        self._facts: dict[tuple[Top, frozenset[str]], Facts] = {}
+        self._says: dict[str, Any] = kept_beside(
+            str(path), content, "runwayfacts", lambda: self._tree().says(), (__file__, names.__file__, syntax.__file__)
+        )
 
-    def facts(self, name: str) -> Facts:
-        """Of the definition of ``name``: all of them with their conditions, where branches define it differently."""
-        if name not in self._facts:
-            self._facts[name] = facts_of(self._with_conditions(self.definitions[name]))
-        return self._facts[name]
+    def _tree(self) -> _Parsed:
+        if self._parsed is None:
+            self._parsed = _Parsed(ast.parse(self._content, filename=str(self._path)))
+        return self._parsed
 
-    def making_of(self, name: str) -> Facts:
-        """Of the definition of an object, and of all that is done to it at the top level of the file."""
-        place = f"{name} and its uses"
-        if place not in self._facts:
-            statements = [*self.definitions[name], *self.uses.get(name, ())]
-            self._facts[place] = facts_of(self._with_conditions(statements))
-        return self._facts[place]
-
-    def _with_conditions(self, statements: list[ast.stmt]) -> list[ast.AST]:
-        found: list[ast.AST] = []
-        for statement in statements:
-            found += [*self._conditions[id(statement)], statement]
-        return found
-
-    def name_at(self, line: int) -> str | None:
-        """The top-level name whose definition holds a line."""
-        return self._names_by_line.get(line)
-
-    def whole(self) -> Facts:
-        """Of the file as a whole, for a module that is handed around as a value."""
-        if "*" not in self._facts:
-            self._facts["*"] = facts_of(self.tree.body)
-        return self._facts["*"]
+    def __contains__(self, name: str) -> bool:
+        """Whether the file binds a name at its top level."""
+        return name in self._says["names"]
 
     def defines_code(self, name: str) -> bool:
         """Whether ``name`` is bound by ``def`` or ``class``."""
-        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        return any(isinstance(statement, kinds) for statement in self.definitions.get(name, ()))
+        return self._says["names"].get(name, False)
+
+    def facts(self, place: Top, counts: frozenset[str] = NOTHING) -> Facts:
+        """Of the definition of a name: all of them with their conditions, where branches define it differently.
+
+        Args:
+            place: a top-level name; ``*`` is the file as a whole, for a module that is handed around as a value; or the
+                number of a statement.
+            counts: what else counts: ANNOTATIONS, DOCSTRINGS.
+        """
+        key = (place, counts)
+        if key not in self._facts:
+            plain = self._tree().facts(place, counts) if counts else self._says["facts"][place]
+            digest, references, mentions = plain
+            found = tuple(Reference(*reference) for reference in references)
+            self._facts[key] = Facts(digest, found, frozenset(mentions))
+        return self._facts[key]
+
+    def members(self, name: str) -> dict[str, str]:
+        """{name of a method or a nested class: digest of its text} of a class; empty where ``name`` is none."""
+        tree = self._tree()
+        classes = [part for part in tree._code(name) if isinstance(part, ast.ClassDef)] if name in self else []
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        members = [member for found in classes for member in found.body if isinstance(member, kinds)]
+        return {member.name: facts_of(list[ast.stmt]([member]), NOTHING)[0] for member in members}
+
+    def effects(self) -> Iterator[Effect]:
+        """What is done to objects at the top level of the file."""
+        return (Effect(*effect) for effect in self._says["effects"])
+
+    def decorators(self, name: Top) -> Iterable[Chain]:
+        """What stands over the definition of a function or class, and over its methods."""
+        return self._says["decorators"].get(name, ())
+
+    def place_at(self, line: int) -> Top | None:
+        """The top-level name whose definition holds a line, or the number of a statement with a lambda in it."""
+        return next((name for first, last, name in self._says["lines"] if first <= line <= last), None)
+
+    def all_imports(self) -> Iterator[Reference]:
+        """Every import at the top level of the file, by the full names."""
+        return (Reference(*reference) for reference in self._says["all imports"])
+
+    def imports(self, name: str) -> list[Reference]:
+        """What a top-level name may stand for, where an import binds it."""
+        if name in self:
+            return [Reference(*reference) for reference in self._says["imports"].get(name, ())]
+        return [Reference((name,), module, level) for module, level in self._says["star imports"]]
 
 
-def facts_of(statements: Iterable[ast.AST]) -> Facts:
-    """Digest and references of some statements."""
+class _Parsed:
+    """A file's syntax tree, and what it says as plain data."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.statements = list(_top_level(tree.body, []))
+        self.definitions: dict[str, list[int]] = {}
+        for number, (statement, _) in enumerate(self.statements):
+            for name in _bound_by(statement):
+                self.definitions.setdefault(name, []).append(number)
+
+    def facts(self, place: Top, counts: frozenset[str]) -> tuple:
+        if place == "*":
+            return facts_of(self.tree.body, counts)
+        numbers = [place] if isinstance(place, int) else self.definitions[place]
+        parts = [(*conditions, statement) for statement, conditions in (self.statements[n] for n in numbers)]
+        return facts_of([node for nodes in parts for node in nodes], counts)
+
+    def says(self) -> dict[str, Any]:
+        effects = list(self._effects())
+        lines = list(self._lines())
+        places: list[Top] = ["*", *self.definitions, *(number for _, _, number in effects)]
+        places += [place for _, _, place in lines if isinstance(place, int)]
+        code = {name: self._code(name) for name in self.definitions}
+        return {
+            "names": {name: bool(found) for name, found in code.items()},
+            "facts": {place: self.facts(place, NOTHING) for place in places},
+            "effects": effects,
+            "decorators": {name: chains for name, found in code.items() if (chains := _decorators(found))},
+            "imports": {name: found for name in self.definitions if (found := self._imports(name))},
+            "all imports": list(self._all_imports()),
+            "star imports": [
+                (statement.module or "", statement.level)
+                for statement, _ in self.statements
+                if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"
+            ],
+            "lines": lines,
+        }
+
+    def _lines(self) -> Iterator[tuple[int, int, Top]]:
+        """First and last line of each statement that may define code, what is inside before what holds it."""
+        for number in reversed(range(len(self.statements))):
+            statement = self.statements[number][0]
+            names = list(_bound_by(statement))
+            if names or any(isinstance(node, ast.Lambda) for node in ast.walk(statement)):
+                yield (*_lines_of(statement), names[0] if names else number)
+
+    def _code(self, name: str) -> list[ast.stmt]:
+        statements = (self.statements[number][0] for number in self.definitions[name])
+        return [s for s in statements if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+
+    def _effects(self) -> Iterator[tuple[Chain, str, int]]:
+        for number, (statement, _) in enumerate(self.statements):
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+                chain = _chain(statement.value.func)
+                if len(chain) > 1:
+                    yield chain[:-1], CALL, number
+                handed = [*statement.value.args, *(keyword.value for keyword in statement.value.keywords)]
+                yield from ((chain, OTHER, number) for argument in handed if (chain := _chain(argument)))
+            elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Delete):
+                targets = getattr(statement, "targets", None) or [statement.target]  # type: ignore[union-attr]
+                for target in targets:
+                    if isinstance(target, ast.Attribute | ast.Subscript) and (chain := _chain(target.value)):
+                        yield chain, ASSIGN if isinstance(target, ast.Attribute) else OTHER, number
+            for decorator in getattr(statement, "decorator_list", ()):
+                if len(chain := _chain(decorator)) > 1:
+                    yield chain[:-1], OTHER, number
+
+    def _all_imports(self) -> Iterator[tuple[Chain, str, int]]:
+        for statement, _ in self.statements:
+            if isinstance(statement, ast.Import):
+                yield from (((), alias.name, 0) for alias in statement.names)
+            elif isinstance(statement, ast.ImportFrom):
+                names = statement.names
+                yield from (((alias.name,), statement.module or "", statement.level) for alias in names)
+
+    def _imports(self, name: str) -> list[tuple[Chain, str, int]]:
+        found: list[tuple[Chain, str, int]] = []
+        for number in self.definitions[name]:
+            statement = self.statements[number][0]
+            for alias in statement.names if isinstance(statement, ast.Import | ast.ImportFrom) else ():
+                if isinstance(statement, ast.ImportFrom) and (alias.asname or alias.name) == name:
+                    found.append(((alias.name,), statement.module or "", statement.level))
+                elif isinstance(statement, ast.Import) and (alias.asname or alias.name.partition(".")[0]) == name:
+                    found.append(((), alias.name if alias.asname else name, 0))
+        return found
+
+
+def facts_of(statements: list[ast.AST] | list[ast.stmt], counts: frozenset[str]) -> tuple[str, tuple, tuple[str, ...]]:
+    """What Facts holds, as plain data."""
     pieces: list[str] = []
-    finder = _References()
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, DEEPEST))  # a long chain of ``elif`` or of ``+`` is a deep tree
     try:
         for statement in statements:
-            _normalise(statement, pieces)
-            finder.visit(statement)
+            normalise(statement, pieces, counts)
+        references, mentions = references_in(statements, annotations=ANNOTATIONS in counts)
     finally:
         sys.setrecursionlimit(limit)
     state = blake2b("".join(pieces).encode("utf-8", "surrogatepass"), digest_size=16)
-    return Facts(state.hexdigest(), tuple(sorted(finder.found, key=str)))
+    return state.hexdigest(), tuple(map(tuple, references)), tuple(sorted(mentions & TELLING))
+
+
+def _decorators(statements: list[ast.stmt]) -> list[Chain]:
+    lists = (getattr(node, "decorator_list", ()) for statement in statements for node in ast.walk(statement))
+    return sorted({chain for decorators in lists for decorator in decorators if (chain := _chain(decorator))})
 
 
 def _top_level(statements: Iterable[ast.stmt], conditions: list[ast.expr]) -> Iterator[tuple[ast.stmt, list[ast.expr]]]:
-    """Top-level statements, with those inside ``if``, ``try``, ``with`` and loops; each with the tests before it."""
+    """Top-level statements, with those inside ``if``, ``try``, ``with`` and loops; each with what it hangs on."""
     for statement in statements:
         yield statement, conditions
-        if isinstance(statement, ast.If | ast.For | ast.While | ast.With | ast.Try):
-            inner = [*conditions, statement.test] if isinstance(statement, ast.If | ast.While) else conditions
+        if isinstance(statement, ast.If | ast.For | ast.While | ast.With | ast.Try | ast.TryStar):
+            header = getattr(statement, "test", None) or getattr(statement, "iter", None)
+            inner = [*conditions, header] if header is not None else conditions
             for field in ("body", "orelse", "finalbody"):
                 yield from _top_level(getattr(statement, field, ()), inner)
             for handler in getattr(statement, "handlers", ()):
                 yield from _top_level(handler.body, inner)
 
 
-def _lines_of(statement: ast.stmt) -> range:
-    """The lines of a statement, from its first decorator on."""
+def _lines_of(statement: ast.stmt) -> tuple[int, int]:
+    """The first and the last line of a statement, from its first decorator on."""
     decorators = getattr(statement, "decorator_list", ())
     first = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
-    return range(first, (statement.end_lineno or statement.lineno) + 1)
+    return first, statement.end_lineno or statement.lineno
 
 
-def _changed_by(statement: ast.stmt) -> str | None:
-    """The name of the object that ``name.method()``, ``name[key] = value`` or ``name.field = value`` works on."""
-    inner: ast.AST | None = None
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        inner = statement.value.func
-    elif isinstance(statement, ast.Assign | ast.AugAssign | ast.Delete):
-        inner = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
-    if not isinstance(inner, ast.Attribute | ast.Subscript):
-        return None
-    while isinstance(inner, ast.Attribute | ast.Subscript | ast.Call):
-        inner = inner.func if isinstance(inner, ast.Call) else inner.value
-    return inner.id if isinstance(inner, ast.Name) else None
+def _chain(node: ast.AST) -> Chain:
+    """``a.b.c`` of ``a.b.c``, ``a.b.c(…)`` and ``a.b.c[…]``; empty where it does not begin with a name."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        if isinstance(node, ast.Attribute):
+            names.append(node.attr)
+        elif not isinstance(node, ast.Call):
+            names.clear()  # what an item is, nobody knows: the effect is on what holds it
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return (node.id, *reversed(names)) if isinstance(node, ast.Name) else ()
 
 
 def _bound_by(statement: ast.stmt) -> Iterator[str]:
@@ -156,200 +288,3 @@ def _bound_by(statement: ast.stmt) -> Iterator[str]:
     elif isinstance(statement, ast.Import | ast.ImportFrom):
         for alias in statement.names:
             yield alias.asname or alias.name.partition(".")[0]
-
-
-# --- the normalised text of a syntax tree
-
-_SKIPPED_FIELDS = {"ctx", "type_comment", "type_ignores", "kind", "returns", "type_params"}
-
-
-def _normalise(node: ast.AST, pieces: list[str], in_function: bool = False) -> None:
-    """Add the tree as pieces of text; fields that are empty are left out, so that a field which a newer Python adds
-    does not change the digest."""
-    pieces += (type(node).__name__, "(")
-    function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-    inside = function or (in_function and not isinstance(node, ast.ClassDef))
-    for field in node._fields:
-        value = getattr(node, field, None)
-        if field in _SKIPPED_FIELDS or value is None or value == []:
-            continue
-        if field == "module" and isinstance(value, str) and value.startswith("runway."):
-            value = "runway"  # what is imported from there is followed; where its module stands does not count
-        # A class reads its annotations (dataclasses do), a function does not.
-        if field == "annotation" and (isinstance(node, ast.arg) or in_function):
-            continue
-        if field == "body" and isinstance(value, list) and isinstance(node, _WITH_DOCSTRING):
-            value = value[1:] if _is_docstring(value[0]) else value
-        pieces += (field, "=")
-        _normalise_value(value, pieces, inside)
-    pieces.append(")")
-
-
-_WITH_DOCSTRING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
-
-
-def _normalise_value(value: object, pieces: list[str], in_function: bool) -> None:
-    if isinstance(value, ast.AST):
-        _normalise(value, pieces, in_function)
-    elif isinstance(value, list):
-        pieces.append("[")
-        for item in value:
-            _normalise_value(item, pieces, in_function)
-            pieces.append(",")
-        pieces.append("]")
-    else:
-        pieces.append(f"{type(value).__name__}:{value!r}")
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-# --- the names that a syntax tree uses
-
-
-class _Scope:
-    def __init__(self, names: set[str], imports: dict[str, list[Reference]], is_class: bool = False) -> None:
-        self.names = names
-        self.imports = imports
-        self.is_class = is_class
-
-
-class _References(ast.NodeVisitor):
-    """Finds the names that a definition takes from outside itself."""
-
-    def __init__(self) -> None:
-        self.found: set[Reference] = set()
-        self.scopes: list[_Scope] = []
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Load):
-            self._use((node.id,))
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        attributes: list[str] = []
-        inner: ast.expr = node
-        while isinstance(inner, ast.Attribute):
-            attributes.append(inner.attr)
-            inner = inner.value
-        if isinstance(inner, ast.Name):
-            self._use((inner.id, *reversed(attributes)))
-        else:
-            self.visit(inner)
-
-    def _use(self, chain: Chain) -> None:
-        for depth, scope in enumerate(reversed(self.scopes)):
-            if scope.is_class and depth > 0:  # a method does not see the names of its class's body
-                continue
-            if chain[0] in scope.imports:
-                for target in scope.imports[chain[0]]:
-                    self.found.add(target._replace(chain=target.chain + chain[1:]))
-                return
-            if chain[0] in scope.names:
-                return
-        self.found.add(Reference(chain))
-
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        for outside in (*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)):
-            self.visit(outside)
-        self._inside(_function_scope(node.args, node.body), node.body)
-
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        for outside in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
-            self.visit(outside)
-        self._inside(_function_scope(node.args, []), [node.body])
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        for outside in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
-            self.visit(outside)
-        scope = _function_scope(None, node.body)
-        scope.is_class = True
-        # Inside a class's body a name may be read before the class binds it (``x = x``): it is the outer one then.
-        scope.names -= {name for name in scope.names if name not in scope.imports}
-        self._inside(scope, node.body)
-
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
-        self.visit(node.generators[0].iter)
-        names = {
-            inner.id
-            for generator in node.generators
-            for inner in ast.walk(generator.target)
-            if isinstance(inner, ast.Name)
-        }
-        results = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-        later = [generator.iter for generator in node.generators[1:]]
-        conditions = [condition for generator in node.generators for condition in generator.ifs]
-        self._inside(_Scope(names, {}), [*results, *later, *conditions])
-
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815
-
-    def visit_Import(self, node: ast.Import) -> None:
-        """Only what is used of an import counts; see ``_use``."""
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """As ``import``."""
-
-    def visit_arg(self, node: ast.arg) -> None:
-        """Annotations of functions do not count."""
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if self.scopes and not self.scopes[-1].is_class:
-            for part in filter(None, (node.target, node.value)):
-                self.visit(part)
-        else:
-            self.generic_visit(node)
-
-    def _inside(self, scope: _Scope, nodes: Iterable[ast.AST]) -> None:
-        self.scopes.append(scope)
-        for node in nodes:
-            self.visit(node)
-        self.scopes.pop()
-
-
-def _function_scope(arguments: ast.arguments | None, body: list[ast.stmt]) -> _Scope:
-    names: set[str] = set()
-    imports: dict[str, list[Reference]] = {}
-    outer: set[str] = set()
-    if arguments is not None:
-        listed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-        names |= {argument.arg for argument in listed if argument is not None}
-    stack: list[ast.AST] = list(body)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-            continue  # what is bound inside is bound there
-        if isinstance(node, ast.Lambda):
-            continue
-        if isinstance(node, ast.comprehension):  # its target is bound inside of the comprehension
-            stack += [node.iter, *node.ifs]
-            continue
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            outer |= set(node.names)
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif (isinstance(node, ast.ExceptHandler) and node.name) or (
-            isinstance(node, ast.MatchAs | ast.MatchStar) and node.name
-        ):
-            names.add(node.name)
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            names.add(node.rest)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                # ``import a.b`` binds ``a``; what is used of it says how deep to look
-                target = Reference((), alias.name if alias.asname else alias.name.partition(".")[0])
-                imports.setdefault(alias.asname or alias.name.partition(".")[0], []).append(target)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                target = Reference((alias.name,), node.module or "", node.level)
-                imports.setdefault(alias.asname or alias.name, []).append(target)
-        stack.extend(ast.iter_child_nodes(node))
-    for name in outer:
-        imports.pop(name, None)
-    return _Scope(names - outer, imports)

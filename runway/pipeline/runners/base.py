@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runway.log import human_bytes, human_seconds, info
 
@@ -23,13 +24,20 @@ class Runner(ABC):
         plan: the steps, with their states.
         bench: what this process has open to compute them.
         spec: what opens the same pipeline in another process.
+        options: what ``meta.runner`` says besides its name, of OPTIONS.
         quiet: do not say what runs.
     """
 
-    def __init__(self, plan: Plan, bench: Bench, spec: Spec, *, quiet: bool = False) -> None:
+    OPTIONS: ClassVar[Mapping[str, str]] = {}
+    """{what ``meta.runner`` may say: the annotation that it must fit}."""
+
+    def __init__(
+        self, plan: Plan, bench: Bench, spec: Spec, options: Mapping[str, Any] | None = None, *, quiet: bool = False
+    ) -> None:
         self.plan = plan
         self.bench = bench
         self.spec = spec
+        self.options = options or {}
         self.quiet = quiet
 
     @property
@@ -56,9 +64,10 @@ class Runner(ABC):
 
     # -- what is said
 
-    def say_ran(self, step: Step, seconds: float, size: int | None = None) -> None:
-        """Say that a node was computed, in how long, how large its entry is, and why."""
+    def say_ran(self, step: Step, seconds: float, size: int | None = None, place: str = "") -> None:
+        """Say that a node was computed, in how long, how large its entry is, on which machine of several, and why."""
         facts = [human_seconds(seconds)] + ([human_bytes(size)] if size is not None else [])
+        facts += [f"on {place}"] if place else []
         reasons = f"  ({'; '.join(step.reasons[:3])})" if step.reasons else ""
         self.say(f"ran     {step.node.name}  {', '.join(facts)}{reasons}")
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import RunFailed
+from runway.log import is_quiet
+from runway.pipeline import debugger
 from runway.pipeline.node import NodeFailure, random_state_kept
 from runway.pipeline.plan import MAYBE, RUN, Step
 from runway.pipeline.runners.base import Runner
-from runway.pipeline.runners.step import Work, compute_and_commit
+from runway.pipeline.runners.progress import Progress
+from runway.pipeline.runners.resources import check_gpus
+from runway.pipeline.runners.step import IN_WORKER, Work, compute_and_commit
+from runway.ranks import rank
+from runway.status_line import status_line
 
 if TYPE_CHECKING:
-    from runway.pipeline.graph import Spec
+    from runway.pipeline.graph import Node, Spec
     from runway.pipeline.plan import Plan
     from runway.pipeline.runners.step import Bench
 
@@ -25,11 +32,15 @@ class SerialRunner(Runner):
     are the same thing.
     """
 
-    def __init__(self, plan: Plan, bench: Bench, spec: Spec, *, quiet: bool = False) -> None:
-        super().__init__(plan, bench, spec, quiet=quiet)
+    def __init__(
+        self, plan: Plan, bench: Bench, spec: Spec, options: Mapping[str, Any] | None = None, *, quiet: bool = False
+    ) -> None:
+        super().__init__(plan, bench, spec, options, quiet=quiet)
         self._failures: dict[str, NodeFailure] = {}
         self._lost: set[str] = set()  # failed nodes, and all that needs them
         self._asked: str | None = None
+        self._settled: set[str] = set()  # what needs no visit any more
+        self.progress = Progress(plan, [])
         bench.on_uncached = self._uncached_ran
 
     def run(self, targets: list[str], *, values: bool, run_uncached: bool = True) -> dict[str, Any]:
@@ -38,12 +49,18 @@ class SerialRunner(Runner):
         self.bench.count_consumers(active, targets if values else ())
         for_effect = set(targets if run_uncached else ())
         results = {}
-        with random_state_kept():
+        self.check_resources([self.plan.steps[name].node for name in active])
+        shown = [name for name in active if self.plan.steps[name].cached or name in for_effect]
+        self.progress = Progress(self.plan, shown, self.at_once())
+        self.bench.on_start = self.progress.start
+        with random_state_kept(), self._shown_progress():
+            self.run_elsewhere(active, for_effect)
             for name in self.plan.order:
                 step = self.plan.steps[name]
-                if step.status in (RUN, MAYBE):
+                if step.status in (RUN, MAYBE) and name not in self._settled:
                     self._visit(step, for_effect=name in for_effect)
                 self.bench.learn(name, step.base_key, step.entry if step.cached else None)
+                self.progress.finish(name)
             for name in targets if values else ():
                 if name not in self._lost:
                     with self._keeping_failures(name):
@@ -51,6 +68,22 @@ class SerialRunner(Runner):
         if self._failures:
             raise RunFailed(list(self._failures.values()))
         return results
+
+    def at_once(self) -> int:
+        """How many nodes run at once at most."""
+        return 1
+
+    def _shown_progress(self) -> contextlib.AbstractContextManager[None]:
+        """How far it is, in a line at the terminal, while it runs."""
+        hidden = self.quiet or is_quiet() or rank() > 0 or debugger.is_on() or os.environ.get(IN_WORKER)
+        return contextlib.nullcontext() if hidden else status_line(self.progress.text)
+
+    def check_resources(self, nodes: list[Node]) -> None:
+        """Raise a ConfigError where one of the nodes that may run asks for what there is not."""
+        check_gpus(nodes)
+
+    def run_elsewhere(self, active: list[str], for_effect: set[str]) -> None:
+        """Bring up to date what other processes can; what is left runs here. This runner has none."""
 
     def _visit(self, step: Step, *, for_effect: bool) -> None:
         """Run a step if it is one that is run for its own sake."""
@@ -77,6 +110,7 @@ class SerialRunner(Runner):
             yield
         except NodeFailure as failure:
             self._lost |= {failure.node, name}
+            self.progress.finish(failure.node)
             if failure.node not in self._failures:
                 self._failures[failure.node] = failure
                 self.say(f"failed  {failure.node}")
@@ -116,6 +150,7 @@ class SerialRunner(Runner):
         self.bench.run_for_effect(name, None if step.volatile else step.parts)
 
     def _uncached_ran(self, name: str, seconds: float) -> None:
+        self.progress.finish(name)
         self.plan.done_before.add(name)
         if name == self._asked or seconds > 1:
             self.say_ran(self.plan.steps[name], seconds)

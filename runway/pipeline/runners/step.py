@@ -6,15 +6,18 @@ the same data (``open_bench``), loads the inputs from the store, and computes in
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runway.errors import StoreError
+from runway.pipeline import debugger
 from runway.pipeline.entries import Entries
 from runway.pipeline.graph import Graph
 from runway.pipeline.isolation import fork
 from runway.pipeline.keys.fingerprint import combine
-from runway.pipeline.node import NodeFailure, run_node
+from runway.pipeline.keys.loaded import keep_texts
+from runway.pipeline.node import NodeFailure, run_node, stop
 from runway.pipeline.store import open_store
 from runway.pipeline.store.base import Unsaveable
 from runway.user_code import import_project_code
@@ -23,7 +26,11 @@ if TYPE_CHECKING:
     from runway.config.reads import Reads
     from runway.pipeline.graph import Spec
     from runway.pipeline.keys.key import KeyParts
-    from runway.pipeline.store.base import Entry
+    from runway.pipeline.store.base import Entry, Store
+
+
+IN_WORKER = "RUNWAY_WORKER"
+"""Set in the environment of a worker: a pipeline that a node opens there runs in it."""
 
 
 class Known(NamedTuple):
@@ -80,18 +87,46 @@ def compute_and_commit(spec: Spec, work: Work, bench: Bench | None = None) -> Do
             return Done(entry, None)
         value, reads, seconds = bench.compute(work.node, base_key)
         try:
-            return Done(bench.entries.commit(work.node, work.parts, value, reads, seconds), seconds)
+            done = Done(bench.entries.commit(work.node, work.parts, value, reads, seconds), seconds)
         except Unsaveable as error:
             raise NodeFailure(bench.graph.nodes[work.node], error) from error
+    bench.stop(work.node, debugger.AFTER, value)
+    return done
+
+
+class Opened(NamedTuple):
+    """A pipeline that is open in a process which computes nodes of it."""
+
+    graph: Graph
+    entries: Entries
+
+
+def open_pipeline(spec: Spec, modules: Iterable[str] = (), store: Store | None = None) -> Opened:
+    """Open a pipeline in a process that has nothing of it yet.
+
+    Args:
+        spec: the pipeline.
+        modules: further modules that register its transforms.
+        store: where its entries are, if that is open.
+    """
+    meta = (spec.config or {}).get("meta") or {}
+    import_project_code(spec.project, ("data_ops",), meta.get("user_modules") or (), meta.get("trusted_packages") or ())
+    for module in modules:
+        importlib.import_module(module)
+    keep_texts()
+    graph = Graph(spec.section, where=spec.where)
+    store = store or open_store(spec.store, project=spec.project, allow_pickle=spec.allow_pickle)
+    return Opened(graph, Entries(store, spec))
 
 
 def open_bench(spec: Spec, work: Work) -> Bench:
-    """Open a pipeline in a process that has nothing of it yet."""
-    meta = (spec.config or {}).get("meta") or {}
-    import_project_code(spec.project, ("data_ops",), meta.get("user_modules") or ())
-    graph = Graph(spec.section, where=spec.where)
-    store = open_store(spec.store, project=spec.project, allow_pickle=spec.allow_pickle)
-    bench = Bench(graph, Entries(store, spec))
+    """Open a pipeline to compute one node."""
+    return bench_for(open_pipeline(spec), work)
+
+
+def bench_for(opened: Opened, work: Work) -> Bench:
+    """What computes one node of a pipeline that is open."""
+    bench = Bench(*opened)
     bench.known.update(work.known)
     inside = [name for name, known in work.known.items() if known.entry_key is None]
     bench.count_consumers([work.node, *inside])
@@ -119,9 +154,12 @@ class Bench:
         """The nodes that were computed, in order."""
         self.on_uncached: Callable[[str, float], None] = lambda name, seconds: None
         """Told each node that was computed and is not kept, and how long it took."""
+        self.on_start: Callable[[str], None] = lambda name: None
+        """Told each node before it is computed."""
         self._found: dict[str, Entry] = {}
         self._values: dict[str, Any] = {}
         self._reads: dict[str, Reads] = {}
+        self._seconds: dict[str, float] = {}
         self._failures: dict[str, NodeFailure] = {}
         self._consumers_left: dict[str, int] = {}
 
@@ -132,6 +170,10 @@ class Bench:
         self.known[name] = Known(base_key, entry.key if entry else None)
         if entry is not None:
             self._found[entry.key] = entry
+
+    def uncached_reads(self) -> list[Reads]:
+        """What was read for the values that are not kept."""
+        return list(self._reads.values())
 
     def count_consumers(self, nodes: Iterable[str], wanted: Iterable[str] = ()) -> None:
         """Count who will take each value: the nodes that may be computed, and who asked for it."""
@@ -178,9 +220,10 @@ class Bench:
         for uncached in above:
             if self.known[uncached].entry_key is None and uncached not in self._values:
                 self.compute_uncached(uncached)
-        node = self.graph.nodes[name]
+        node, data = self.graph.nodes[name], self._data(name)
+        self.on_start(name)
         value, reads, seconds = run_node(
-            node, self.graph.classes[name], self._data(name), self.entries.spec, seed_key or combine(name)
+            node, self.graph.classes[name], data, self.entries.spec, seed_key or combine(name)
         )
         for uncached in above:
             if uncached in self._reads:
@@ -210,8 +253,13 @@ class Bench:
                 except NodeFailure as failure:
                     self._failures[current] = failure
                     raise
-                self._values[current], self._reads[current] = value, reads
+                self._values[current], self._reads[current], self._seconds[current] = value, reads, seconds
+                self.stop(current, debugger.AFTER, value)
                 self.on_uncached(current, seconds)
+
+    def stop(self, name: str, side: str, value: Any) -> None:
+        """Stop in the debugger before or after a node, where that is asked for."""
+        stop(self.graph.nodes[name], self.graph.classes[name], self.entries.spec, side, value)
 
     def run_for_effect(self, name: str, parts: KeyParts | None) -> None:
         """Run an uncached node for what it does, and leave a receipt, where its data has a key."""
@@ -219,7 +267,7 @@ class Bench:
         if not self.has_consumers(name):
             self._values.pop(name)
         if parts is not None:
-            self.entries.commit(name, parts, None, self._reads[name], 0.0, keep_value=False)
+            self.entries.commit(name, parts, None, self._reads[name], self._seconds[name], keep_value=False)
 
     def _inputs(self, name: str) -> tuple[str, ...]:
         return () if name in self.given else self.graph.nodes[name].inputs

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runway.disk import expanded
+from runway.masking import resolved
 from runway.pipeline.store.local import LocalStore
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ def open_store(url: str, *, project: Path, allow_pickle: bool | None = None) -> 
         allow_pickle: whether pickled entries may be loaded; None allows it in a folder, but not at a URL, because
             others write there too and a pickle can run code.
     """
+    url = resolved(url, "meta.default_cache_dir")
     if is_url(url):
         from runway.pipeline.store.remote import RemoteStore  # a cached run in a folder does not wait for it
 
         return RemoteStore(url, project / DEFAULT_CACHE / "remote", allow_pickle=bool(allow_pickle))
-    return LocalStore(project / Path(url).expanduser(), allow_pickle=allow_pickle is None or bool(allow_pickle))
+    return LocalStore(project / expanded(url), allow_pickle=allow_pickle is None or bool(allow_pickle))

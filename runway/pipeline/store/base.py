@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runway.disk import stays_inside
 from runway.errors import StoreError
+from runway.pipeline.store.records import META_FORM, check, unseal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runway.pipeline.keys.tracked import KnownFiles, ReadSet
 
 META = "meta.json"
@@ -19,7 +21,8 @@ INLINE = "inline"
 """The format of a small plain value: it stands in ``meta.json`` itself."""
 NO_VALUE = "none"
 """The format of a receipt: it says that an uncached node ran, and keeps nothing."""
-NEEDED = {"content", "format", "files", "parts", "created", "seconds", "node"}
+ELSEWHERE = "elsewhere"
+"""Set in the ``meta.json`` of a copy while its payload has not been fetched."""
 LEFTOVER_AGE = 24 * 3600
 """Seconds after which nobody is writing any more what is not an entry yet."""
 
@@ -42,8 +45,8 @@ class Entry(NamedTuple):
 
     @property
     def has_value(self) -> bool:
-        """Whether the payload is there: not for a receipt, nor where gc took it away."""
-        return not self.is_receipt and not self.meta.get("evicted", False)
+        """Whether the payload is there: not for a receipt, nor where gc took it away or it was never fetched."""
+        return not (self.is_receipt or self.meta.get("evicted", False) or self.meta.get(ELSEWHERE, False))
 
     @property
     def bytes(self) -> int:
@@ -63,32 +66,28 @@ class Unsaveable(StoreError):
     """A value that no format can keep."""
 
 
-def parse_meta(data: bytes) -> dict[str, Any] | None:
-    """What a ``meta.json`` says; None where another version of runway wrote it.
-
-    Others may have written it: the names in it are looked at before anybody uses them as paths.
+def parse_meta(data: bytes, key: str) -> dict[str, Any] | None:
+    """What the ``meta.json`` of a key's entry says; None where another version of runway wrote it.
 
     Raises:
-        ValueError: it is torn (a JSONDecodeError or UnicodeDecodeError), or not of this form.
+        ValueError: it is torn, altered, not of this form, or another key's.
     """
-    try:
-        meta = json.loads(data)
-        if meta["version"] != META_VERSION:
-            return None
-        if not meta.keys() >= NEEDED:
-            raise ValueError(f"it has no {', '.join(sorted(NEEDED - meta.keys()))}")
-        for name, (size, mtime_ns, digest) in meta["files"].items():
-            if not (stays_inside(name) and type(size) is type(mtime_ns) is int and type(digest) is str):
-                raise ValueError(f"it names {name!r}, which is no file of an entry")
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError("it has another form") from error
+    meta, is_sealed = unseal(data)
+    if type(meta.get("version")) is int and meta["version"] != META_VERSION:
+        return None
+    check(meta, META_FORM, is_sealed=is_sealed)
+    if meta["key"] != key:
+        raise ValueError(f"it is the entry of {meta['key']!r}")
+    if meta["format"] == INLINE and meta.get("value") is None:
+        raise ValueError("it has no value")
     return meta
 
 
-def stays_inside(name: str) -> bool:
-    """Whether a file of this relative name lies in the folder that it is put in, on any system."""
-    path = PureWindowsPath(name)  # which knows both kinds of slash, and drives
-    return bool(path.parts) and not path.anchor and ".." not in path.parts and "\0" not in name
+def check_blob_name(name: str) -> None:
+    """Raise a StoreError for a name of a kept file that could be that of an entry, or lead out of the store."""
+    folder = name.partition("/")[0]
+    if not stays_inside(name) or "/" not in name or len(folder) < 3 or folder.startswith("."):
+        raise StoreError("a kept file must have a name like `snapshots/<digest>.tar`", where=name)
 
 
 class Store(ABC):
@@ -115,8 +114,12 @@ class Store(ABC):
         """Every entry, in the order of keys."""
 
     @abstractmethod
-    def load(self, entry: Entry) -> Any:
+    def load(self, entry: Entry, *, as_arrow: bool = False) -> Any:
         """The value of an entry.
+
+        Args:
+            entry: which.
+            as_arrow: give rows with columns as ``pyarrow`` tables, without loading the library that they are of.
 
         Raises:
             DamagedEntry: it is not what was written.
@@ -132,7 +135,11 @@ class Store(ABC):
         """The same after reading all of the payload."""
 
     @abstractmethod
-    def claim(self, key: str, what: str) -> AbstractContextManager[None]:
+    def check_records(self) -> list[str]:
+        """Read what the store itself has written beside payloads; gives where it is damaged, and sets that aside."""
+
+    @abstractmethod
+    def claim(self, key: str, what: str) -> AbstractContextManager[Any]:
         """Hold the key: nobody else computes ``what`` meanwhile. Says so when it has to wait.
 
         Look the entry up once more inside: another process may have been faster.
@@ -179,3 +186,25 @@ class Store(ABC):
     @abstractmethod
     def last_keys(self) -> dict[str, str]:
         """{node: the key that it had last}."""
+
+    # -- files beside the entries: what a run needs on every machine (a snapshot of the project's code)
+
+    @abstractmethod
+    def keep_blob(self, name: str, path: Path) -> None:
+        """Keep a copy of a file beside the entries, whole or not at all.
+
+        Args:
+            name: what it is asked for by, as ``snapshots/<digest>.tar``.
+            path: the file.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+
+    @abstractmethod
+    def blob(self, name: str) -> Path | None:
+        """Where a kept file lies on this machine, fetched first where it is elsewhere; None where there is none."""
+
+    @abstractmethod
+    def drop_blob(self, name: str) -> None:
+        """Delete a kept file, where it is there."""

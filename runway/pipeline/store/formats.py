@@ -9,17 +9,26 @@ from __future__ import annotations
 import importlib
 import json
 import operator
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, NamedTuple
 
-from runway.errors import RunwayError, StoreError
+from runway.errors import RunwayError, StoreError, damage_told_as
+from runway.pipeline.keys.origin import is_local
+from runway.pipeline.keys.unloaded import file_of
 from runway.pipeline.store.base import Unsaveable
+from runway.pretrained import open_pretrained
+from runway.user_code import may_be_named
+from runway.walk import is_cache
 
-PICKLE = "pickle"
+PICKLE, OBJECT = "pickle", "object"
 SMALL_TEXT = 1000
 BATCH_ROWS = 1000
+PROBE = 1 << 16
+"""Bytes that are written to find out whether a disk is full."""
 _PLAIN = (type(None), bool, int, float, str, list, dict)
 
 
@@ -28,12 +37,13 @@ class Format(NamedTuple):
 
     name: str
     accepts: Callable[[Any], bool]
-    save: Callable[[Any, Path], None]
+    save: Callable[[Any, Path], Iterable[Any] | None]
+    """Gives the project's classes and functions that the value carries: the bytes only name them."""
     load: Callable[[Path], Any]
 
 
-def save(value: Any, directory: Path) -> str:
-    """Write ``value`` into the empty ``directory``; gives the name of the format.
+def save(value: Any, directory: Path) -> tuple[str, list[Any]]:
+    """Write ``value`` into the empty ``directory``; gives the name of the format, and the code that the value carries.
 
     Raises:
         Unsaveable: no format can keep the value.
@@ -41,17 +51,30 @@ def save(value: Any, directory: Path) -> str:
     try:
         for candidate in FORMATS:
             if candidate.accepts(value):
-                candidate.save(value, directory)
-                return candidate.name
+                return candidate.name, list(candidate.save(value, directory) or ())
     except (OSError, MemoryError, RunwayError):
+        _check_room(directory)
         raise
     except Exception as error:  # of the library, or of the value's own class
+        _check_room(directory)  # few libraries say of a full disk that it is one
         raise Unsaveable(
             f"the output, a {type(value).__module__}.{type(value).__qualname__}, cannot be saved: "
             f"{type(error).__name__}: {error}",
             hint="set `cache: false` on this node; its consumers then compute it when they need it",
         ) from error
     raise AssertionError("pickle accepts everything")
+
+
+def _check_room(directory: Path) -> None:
+    """Raise the system's own OSError where nothing more can be written there."""
+    probe = directory / ".room"
+    try:
+        with probe.open("wb", buffering=0) as file:
+            file.write(bytes(PROBE))
+            file.write(b"end")  # a full disk may take a part of the first one
+            os.fsync(file.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def small_text(value: Any) -> str | None:
@@ -69,11 +92,12 @@ def small_text(value: Any) -> str | None:
     return text if len(text) <= SMALL_TEXT else None
 
 
-def load(name: str, directory: Path, *, allow_pickle: bool = True) -> Any:
-    """Read a value back.
+def load(name: str, directory: Path, *, allow_pickle: bool = True, as_arrow: bool = False) -> Any:
+    """Read a value back; ``as_arrow``: rows with columns as Arrow tables, without the library that they are of.
 
     Raises:
-        StoreError: the format is unknown, or is pickle and that is not allowed.
+        StoreError: the format is unknown, or is pickle and that is not allowed; or the entry names what it may not.
+        Unreadable: the files are not what the format has written.
     """
     found = next((candidate for candidate in FORMATS if candidate.name == name), None)
     if found is None:
@@ -82,7 +106,23 @@ def load(name: str, directory: Path, *, allow_pickle: bool = True) -> Any:
         hint = "set meta.allow_pickle=true if you trust everybody who can write to this store"
         message = "the entry is a pickle, which can run code when it is loaded"
         raise StoreError(message, where=str(directory), hint=hint)
-    return found.load(directory)
+    kind = StoreError if name in (PICKLE, OBJECT) else Unreadable  # the former run the user's own code
+    with damage_told_as(kind, f"the entry cannot be read as {name}", where=str(directory)):
+        return (ARROW.get(name, found.load) if as_arrow else found.load)(directory)
+
+
+def load_small(text: str) -> Any:
+    """What ``small_text`` wrote.
+
+    Raises:
+        Unreadable: it is something else.
+    """
+    with damage_told_as(Unreadable, "its value cannot be read", where="meta.json"):
+        return json.loads(text)
+
+
+class Unreadable(StoreError):
+    """Bytes that no format has written, whatever their digest says; or what the system raised over them."""
 
 
 # --- JSON: exactly what JSON gives back, so that a cached value has the type of a fresh one
@@ -229,10 +269,10 @@ def _save_arrow(value: Any, directory: Path) -> None:
         writer.write_table(value.combine_chunks())
 
 
-def _load_arrow(directory: Path) -> Any:
+def _load_arrow(directory: Path, name: str = "table.arrow") -> Any:
     import pyarrow
 
-    with pyarrow.memory_map(str(directory / "table.arrow")) as source:
+    with pyarrow.memory_map(str(directory / name)) as source:
         return pyarrow.ipc.open_stream(source).read_all()
 
 
@@ -321,16 +361,29 @@ def _load_dataset_dict(directory: Path) -> Any:
     return DatasetDict({name: _load_dataset(directory / str(index)) for index, name in enumerate(names)})
 
 
+def _arrow_of_dataset_dict(directory: Path) -> dict[str, Any]:
+    names = json.loads((directory / "splits.json").read_bytes())
+    return {name: _load_arrow(directory / str(index), "rows.arrow") for index, name in enumerate(names)}
+
+
+def _arrow_of_frame(directory: Path) -> Any:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(directory / "frame.parquet")
+
+
 # --- objects that know how to save themselves
 
 
 def _saves_itself(value: Any) -> bool:
-    return not isinstance(value, type) and hasattr(value, "save_to_dir") and hasattr(type(value), "load_from_dir")
+    kind = type(value)
+    return hasattr(kind, "save_to_dir") and hasattr(kind, "load_from_dir") and may_be_named(kind.__module__)
 
 
-def _save_object(value: Any, directory: Path) -> None:
+def _save_object(value: Any, directory: Path) -> Iterable[Any]:
     value.save_to_dir(directory / "object")
     _save_class(value, directory)
+    return [type(value)] if is_local(type(value).__module__) else []
 
 
 def _load_object(directory: Path) -> Any:
@@ -356,7 +409,7 @@ def _load_pretrained(directory: Path) -> Any:
     kind = _load_class(directory)
     if not _is_of_transformers(kind):  # another library's method of that name may load a pickle
         raise StoreError(f"the entry names {kind!r}, which is no class of transformers", where=str(directory))
-    return kind.from_pretrained(str(directory / "pretrained"), local_files_only=True)
+    return open_pretrained(kind, directory / "pretrained", where=str(directory), local_files_only=True)
 
 
 def _save_class(value: Any, directory: Path) -> None:
@@ -364,25 +417,63 @@ def _save_class(value: Any, directory: Path) -> None:
 
 
 def _load_class(directory: Path) -> Any:
-    named = _load_json(directory)
-    return operator.attrgetter(named["class"])(importlib.import_module(named["module"]))
+    """The class that an entry names, which has to be one that is here without the entry.
+
+    Raises:
+        StoreError: it is none of the project, of runway, of a plugin or of transformers, or it lies in a cache.
+        Unreadable: there is no such class.
+    """
+    with damage_told_as(Unreadable, "it names no class", where=str(directory)):
+        named = _load_json(directory)
+        module, name = str(named["module"]), str(named["class"])
+    if not (all(part.isidentifier() for part in module.split(".")) and _may_be_loaded(module)):
+        raise StoreError(
+            f"the entry names a class of the module {module!r}, which is not of the project, of runway, of an "
+            "installed plugin or of transformers",
+            where=str(directory),
+            hint="delete the entry; if you trust the module's code, name its package in meta.trusted_packages",
+        )
+    with damage_told_as(Unreadable, f"{module}.{name} cannot be imported", where=str(directory)):
+        kind = operator.attrgetter(name)(importlib.import_module(module))
+        if not isinstance(kind, type) or kind.__module__ != module:
+            raise TypeError("it is no class of that module")
+    return kind
+
+
+def _may_be_loaded(module: str) -> bool:
+    """Whether a module may be imported because an entry names it: never one that may have come with an entry."""
+    if module in sys.modules or module.partition(".")[0] == "transformers":
+        return module.partition(".")[0] == "transformers" or may_be_named(module)
+    file = file_of(module)
+    return file is not None and may_be_named(module) and not any(map(is_cache, file.resolve().parents))
 
 
 # --- pickle, last
 
 
-def _save_pickle(value: Any, directory: Path) -> None:
+def _save_pickle(value: Any, directory: Path) -> Iterable[Any]:
     import pickle
 
+    carried: dict[int, Any] = {}
+
+    class Pickler(pickle.Pickler):
+        def reducer_override(self, item: Any) -> Any:
+            """Called for all but plain data: a class or function itself, or an object of a class."""
+            found = item if isinstance(item, type | FunctionType) else type(item)
+            if id(found) not in carried and is_local(found.__module__ or ""):
+                carried[id(found)] = found
+            return NotImplemented
+
     with (directory / "value.pkl").open("wb") as file:
-        pickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
+        Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    return carried.values()
 
 
 def _load_pickle(directory: Path) -> Any:
     import pickle
 
     with (directory / "value.pkl").open("rb") as file:
-        return pickle.load(file)
+        return pickle.load(file)  # noqa: S301 (`load` has looked at allow_pickle)
 
 
 FORMATS = [
@@ -394,7 +485,14 @@ FORMATS = [
     Format("torch", _is_torch, _save_torch, _load_torch),
     Format("pandas", _is_frame, _save_frame, _load_frame),
     Format("arrow", _is_arrow, _save_arrow, _load_arrow),
-    Format("object", _saves_itself, _save_object, _load_object),
+    Format(OBJECT, _saves_itself, _save_object, _load_object),
     Format("pretrained", _is_pretrained, _save_pretrained, _load_pretrained),
     Format(PICKLE, lambda value: True, _save_pickle, _load_pickle),
 ]
+
+ARROW: dict[str, Callable[[Path], Any]] = {
+    "dataset": lambda directory: _load_arrow(directory, "rows.arrow"),
+    "dataset_dict": _arrow_of_dataset_dict,
+    "pandas": _arrow_of_frame,
+}
+"""{format: its rows as an Arrow table, or one of each split}, read without the library that they are of."""

@@ -1,45 +1,51 @@
 """The cache on disk: ``<root>/<2 characters>/<key>/{meta.json, payload…}``.
 
 An entry is written into a folder beside its own, ``meta.json`` last, and renamed: it is there whole or not at
-all. One process at a time computes a key (a lock in ``locks/``, looked up again once it is held). An entry whose
-files do not have the recorded sizes and digests is set aside and computed again.
+all. One process at a time computes a key (its lock is a file in ``locks/`` meanwhile; the key is looked up again once
+it is held). An entry whose files do not have the recorded sizes and digests is set aside and computed again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
+import functools
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from runway.disk import hold, replace_text, scratch_name
-from runway.errors import StoreError
+from runway.disk import hold, replace_text, replacing, scratch_name
+from runway.errors import RunwayError, StoreError
 from runway.log import info, warning
-from runway.pipeline.keys.fingerprint import combine
-from runway.pipeline.keys.tracked import KnownFiles, ReadSet, hash_file
 from runway.pipeline.store import formats
 from runway.pipeline.store.base import (
     INLINE,
     LEFTOVER_AGE,
     META,
-    META_VERSION,
-    NO_VALUE,
     DamagedEntry,
     Entry,
     Store,
-    Unsaveable,
+    check_blob_name,
     parse_meta,
-    stays_inside,
 )
+from runway.pipeline.store.payload import altered, missing, write_entry
+from runway.pipeline.store.records import INDEX_FORM, JOURNAL_FORM, parse, seal
+from runway.walk import mark_as_cache
+
+if TYPE_CHECKING:
+    from runway.pipeline.keys.tracked import KnownFiles, ReadSet
 
 JOURNAL = "journal.jsonl"
 INDEX = ".reads.json"
-SMALL_ENTRY = 1 << 20
+LOCKS = "locks"
+MOST_TURNS = 10
+ROTTEN = (errno.EIO, errno.EISDIR, errno.ELOOP, errno.EILSEQ, errno.EUCLEAN)
+"""What the system says of a file that is damaged; that it may not be read is no damage."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LocalStore(Store):
@@ -53,7 +59,7 @@ class LocalStore(Store):
     def __init__(self, root: Path, *, allow_pickle: bool = True) -> None:
         self.url = os.path.abspath(root)
         self.allow_pickle = allow_pickle
-        self._journal: TextIO | None = None
+        self._journal: BinaryIO | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open journal, so that an executor can be sent to a process that is spawned."""
@@ -66,19 +72,38 @@ class LocalStore(Store):
     # -- looking up
 
     def find(self, key: str) -> Entry | None:
-        folder = self.location(key)
         try:
-            with open(f"{folder}/{META}", "rb") as file:
-                meta = parse_meta(file.read())
+            return self._read(key)
+        except ValueError as error:
+            self._set_aside(key, f"its {META}: {error}")
+            return None
+
+    def _read(self, key: str) -> Entry | None:
+        """The entry of a key.
+
+        Raises:
+            ValueError: its ``meta.json`` is damaged.
+        """
+        data = self._bytes(f"{self.location(key)}/{META}")
+        meta = None if data is None else parse_meta(data, key)
+        return None if meta is None else Entry(key, meta)
+
+    def _bytes(self, path: str) -> bytes | None:
+        """What is in a file of the store's own; None where there is none.
+
+        Raises:
+            ValueError: the disk does not give it.
+            StoreError: it may not be read.
+        """
+        try:
+            with open(path, "rb") as file:
+                return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError:
-            self._set_aside(key, "its meta.json cannot be read")
-            return None
         except OSError as error:
-            hint = "set meta.default_cache_dir to a folder that you can read"
-            raise StoreError(f"the cache cannot be read: {error}", where=folder, hint=hint) from error
-        return None if meta is None else Entry(key, meta)
+            if error.errno in ROTTEN:
+                raise ValueError(str(error)) from error
+            raise _unreadable(path, error) from error
 
     def entries(self) -> list[Entry]:
         folders = sorted(path for path in Path(self.url).glob("[0-9a-f][0-9a-f]/[0-9a-f]*") if path.is_dir())
@@ -86,20 +111,63 @@ class LocalStore(Store):
 
     def is_whole(self, entry: Entry) -> bool:
         """Whether every file is there with its size. Sets the entry aside if not."""
-        return self._is_sound(entry, missing(self.location(entry.key), entry.meta))
+        return self._is_sound(entry, self._damage(entry, missing))
 
-    def load(self, entry: Entry) -> Any:
-        """The value; digests are compared of small entries, and of files touched since they were written."""
+    def load(self, entry: Entry, *, as_arrow: bool = False) -> Any:
+        """The value; its files are held against their digests before, see ``altered``."""
         folder = self.location(entry.key)
-        if not self._is_sound(entry, missing(folder, entry.meta) or altered(folder, entry.meta)):
-            raise DamagedEntry(f"the cache entry {entry.key} is damaged", where=folder)
-        if entry.meta["format"] == INLINE:
-            return json.loads(entry.meta["value"])
-        return formats.load(entry.meta["format"], Path(folder), allow_pickle=self.allow_pickle)
+        damage = self._damage(entry, missing, altered)
+        if damage is None:
+            try:
+                if entry.meta["format"] == INLINE:
+                    return formats.load_small(entry.meta["value"])
+                trusted = self.allow_pickle
+                return formats.load(entry.meta["format"], Path(folder), allow_pickle=trusted, as_arrow=as_arrow)
+            except RunwayError as error:
+                cause = error.__cause__
+                damage = missing(folder, entry.meta)  # `cache gc`, or somebody's `rm`, meanwhile
+                if damage is None and (type(error) is StoreError or _is_of_the_machine(cause)):
+                    raise
+                damage = damage or error.message  # others have written the digests to these bytes
+        self._is_sound(entry, damage)
+        raise DamagedEntry(f"the cache entry {entry.key} is damaged: {damage}", where=folder)
 
     def verify(self, entry: Entry) -> bool:
+        return self._is_sound(entry, self._damage(entry, missing, functools.partial(altered, thorough=True)))
+
+    def _damage(self, entry: Entry, *looks: Callable[[str, dict[str, Any]], str | None]) -> str | None:
+        """The first thing that is wrong with the payload, if anything."""
         folder = self.location(entry.key)
-        return self._is_sound(entry, missing(folder, entry.meta) or altered(folder, entry.meta, thorough=True))
+        try:
+            return next(filter(None, (look(folder, entry.meta) for look in looks)), None)
+        except (OSError, RunwayError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if isinstance(cause, OSError) and cause.errno in (*ROTTEN, errno.ENOENT, errno.ENOTDIR):
+                return f"a file of it cannot be read: {cause}"  # or it went meanwhile
+            raise _unreadable(folder, error) from error
+
+    def check_records(self) -> list[str]:
+        damaged = []
+        for path in sorted(Path(self.url).glob("[0-9a-f][0-9a-f]/[0-9a-f]*")):
+            key = path.name.removesuffix(INDEX)
+            try:
+                if path.name != key:
+                    self._index(key)
+                elif self._bytes(f"{path}/{META}") is None:
+                    raise ValueError(f"it has no {META}")
+                else:
+                    self._read(key)
+            except ValueError as error:
+                damaged.append(str(path))
+                self._put_away(str(path), f"{path}: {error}")
+        keys, torn = self._journal_keys()
+        if torn:
+            path = Path(self.url, JOURNAL)
+            damaged.append(str(path))
+            warning(f"{path}: {torn} of its lines cannot be read: left out from now on")
+            with self._writing(str(path)):
+                self._rewrite_journal(keys)
+        return damaged
 
     def _is_sound(self, entry: Entry, damage: str | None) -> bool:
         if damage is not None:
@@ -109,78 +177,111 @@ class LocalStore(Store):
         return damage is None
 
     def _set_aside(self, key: str, why: str) -> None:
-        folder = self.location(key)
-        target = f"{os.path.dirname(folder)}/.damaged-{key}-{os.getpid()}-{time.time_ns()}"
-        with contextlib.suppress(FileNotFoundError), self._writing(folder):
-            os.rename(folder, target)
-        warning(f"the cache entry {key} is damaged ({why}): set aside as {target}, computed again")
+        self._put_away(self.location(key), f"the cache entry {key} is damaged ({why})")
+
+    def _put_away(self, path: str, damage: str) -> None:
+        """Rename what is damaged; it is computed again."""
+        folder, name = os.path.split(path)
+        target = f"{folder}/.damaged-{name}-{os.getpid()}-{time.time_ns()}"
+        try:
+            with contextlib.suppress(FileNotFoundError), self._writing(path):
+                os.rename(path, target)
+        except StoreError as error:  # not the end yet: all that is damaged is to be told
+            warning(f"{damage} and cannot be set aside: {error.message}", once=True)
+            return
+        warning(f"{damage}: set aside as {target}, computed again")
 
     # -- writing
 
-    @contextlib.contextmanager
-    def claim(self, key: str, what: str) -> Iterator[None]:
-        held_before = os.path.exists(self._lock_file(key))
-        with self.lock(key, f"{what}: another process is computing it, waiting"):
-            if held_before:
-                self._drop_half_written(key)
-            yield
+    def claim(self, key: str, what: str) -> AbstractContextManager[Any]:
+        return self.lock(key, f"{what}: another process is computing it, waiting")
 
     @contextlib.contextmanager
-    def lock(self, name: str, waiting: str) -> Iterator[None]:
-        """Hold a lock among all that use the store here.
+    def lock(self, name: str, waiting: str) -> Iterator[bool]:
+        """Hold a lock among all that use the store here. What a killed holder has left half-written goes.
 
         Args:
-            name: which lock.
+            name: which lock: a key, or one with something after it.
             waiting: said before a wait.
+
+        Yields:
+            Whether its last holder was killed.
         """
-        path = self._lock_file(name)
+        path = f"{self.url}/{LOCKS}/{name}.lock"
         with contextlib.ExitStack() as held:
             with self._writing(path):
                 try:
-                    held.enter_context(hold(path, lambda: info(waiting)))
+                    was_there = held.enter_context(hold(path, lambda: info(waiting)))
                 except FileNotFoundError:  # the folder: nothing was written yet, or it was deleted meanwhile
-                    os.makedirs(os.path.dirname(path), exist_ok=True)
-                    held.enter_context(hold(path, lambda: info(waiting)))
-            yield
+                    self._make(os.path.dirname(path))
+                    was_there = held.enter_context(hold(path, lambda: info(waiting)))
+            if was_there:
+                self._drop_half_written(name)
+            yield was_there
 
-    def _lock_file(self, name: str) -> str:
-        return f"{self.url}/locks/{name}.lock"
+    def clear(self, name: str) -> None:
+        """Delete what a killed holder of a lock has left, where nobody holds it now; its work is done elsewhere."""
+        path = f"{self.url}/{LOCKS}/{name}.lock"
+        if os.path.exists(path):
+            with contextlib.suppress(_Held, OSError), hold(path, _leave):
+                self._drop_half_written(name)
 
-    def _drop_half_written(self, key: str) -> None:
-        """Delete what killed runs left of this entry: as we hold its lock, nobody is writing it."""
-        folder = f"{self.url}/{key[:2]}"
-        for name in os.listdir(folder) if os.path.isdir(folder) else ():
-            if name.startswith(f".{key}.tmp-"):
-                shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
+    def _make(self, folder: str) -> None:
+        """Make a folder of the store; the store is marked as a cache, so that it may lie in a folder of data."""
+        os.makedirs(folder, exist_ok=True)
+        mark_as_cache(self.url)
+
+    def _drop_half_written(self, name: str) -> None:
+        """Delete what was being written under a lock: as we hold it, nobody does any more."""
+        folder = os.path.dirname(self.location(name))
+        for found in os.listdir(folder) if os.path.isdir(folder) else ():
+            if found.startswith(f".{name}.tmp-"):
+                shutil.rmtree(f"{folder}/{found}", ignore_errors=True)
 
     def commit(self, key: str, value: Any, meta: dict[str, Any], *, keep_value: bool = True) -> Entry:
-        with self.filling(key) as folder:
-            return write_entry(folder, key, value, meta, keep_value=keep_value)
+        for _ in range(MOST_TURNS):
+            with contextlib.suppress(_Deleted), self.filling(key, meta.get("base_key", key)) as folder:
+                return write_entry(folder, key, value, meta, keep_value=keep_value)
+        raise StoreError("the cache is deleted as often as it is written to", where=self.location(key))
 
     @contextlib.contextmanager
-    def filling(self, key: str) -> Iterator[str]:
-        """A new folder, which becomes the key's entry when the block ends; on an error it goes."""
+    def filling(self, key: str, lock: str) -> Iterator[str]:
+        """A new folder, which becomes the key's entry when the block ends; on an error it goes.
+
+        Args:
+            key: the entry's key.
+            lock: the lock that is held meanwhile, by whose name the next holder finds what a killed one left.
+        """
         final = self.location(key)
-        temporary = scratch_name(final)
+        temporary = scratch_name(self.location(lock))
         with self._writing(final):
             try:
                 try:
                     os.mkdir(temporary)
                 except FileNotFoundError:
-                    os.makedirs(temporary)
+                    self._make(temporary)
                 yield temporary
                 self._move_into_place(temporary, final)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, FileNotFoundError) and not os.path.isdir(temporary):
+                    message = "the cache was deleted while an entry was written"
+                    raise _Deleted(message, where=final, hint="run again") from error
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
 
     def _move_into_place(self, temporary: str, final: str) -> None:
-        for _ in range(10):
+        for _ in range(MOST_TURNS):
             try:
                 os.rename(temporary, final)
                 return
+            except FileNotFoundError:
+                if not os.path.isdir(temporary):
+                    raise
+                os.makedirs(os.path.dirname(final), exist_ok=True)
+                continue
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                in_the_way = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+                if not in_the_way and not os.path.isfile(final):
                     raise
             # An entry is there: a forced run replaces it, readers that have it open keep their files.
             self.discard(os.path.basename(final))
@@ -190,22 +291,23 @@ class LocalStore(Store):
         """Delete an entry, whole at once, where it is there."""
         folder = self.location(key)
         aside = f"{os.path.dirname(folder)}/.old-{key}-{os.getpid()}-{time.time_ns()}"
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._writing(folder):
             os.rename(folder, aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a reader's system may keep it a while: `cache gc`
+                _delete(Path(aside))
 
     def write_meta(self, entry: Entry) -> None:
         """Replace an entry's ``meta.json`` alone; its folder is made where it is not there."""
         folder = self.location(entry.key)
         with self._writing(folder):
-            replace_text(f"{folder}/{META}", json.dumps(entry.meta, separators=(",", ":")))
+            replace_text(f"{folder}/{META}", seal(entry.meta).decode())
 
     @contextlib.contextmanager
     def _writing(self, location: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if error.errno == errno.ENOSPC:
+            if error.errno in FULL:
                 message = "the disk is full: the cache entry was not written"
                 raise StoreError(message, where=location, hint="free some space, or run `runway cache gc`") from error
             if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
@@ -217,135 +319,161 @@ class LocalStore(Store):
 
     def evict(self, entry: Entry) -> None:
         self.write_meta(Entry(entry.key, {**entry.meta, "evicted": True}))
-        for path in Path(self.location(entry.key)).iterdir():
-            if path.name != META:
-                _delete(path)
+        with self._writing(self.location(entry.key)):
+            for path in Path(self.location(entry.key)).iterdir():
+                if path.name != META:
+                    _delete(path)
 
     def sweep(self, *, dry_run: bool = False, older_than: float = LEFTOVER_AGE) -> int:
-        left = Path(self.url).glob("[0-9a-f][0-9a-f]/.*")
-        old = [path for path in left if time.time() - path.stat().st_mtime > older_than]
-        if not dry_run:
-            for path in old:
-                _delete(path)
+        left = [*Path(self.url).glob("[0-9a-f][0-9a-f]/.*"), *Path(self.url).glob(f"{LOCKS}/*.lock")]
+        old = [path for path in left if _age(path) > older_than]
+        if dry_run:
+            return len(old)
+        with self._writing(self.url):
+            gone = sum(_unlocked(path) if path.suffix == ".lock" else _delete(path) for path in old)
             if keys := self.last_keys():
-                lines = (json.dumps({"node": node, "key": key}) + "\n" for node, key in keys.items())
-                replace_text(f"{self.url}/{JOURNAL}", "".join(lines))
-        return len(old)
+                self._rewrite_journal(keys)
+        return gone
 
     # -- what a node read on the way
 
     def read_index(self, base_key: str) -> tuple[list[ReadSet], KnownFiles]:
         try:
-            with open(f"{self.location(base_key)}{INDEX}", "rb") as file:
-                return parse_index(file.read())
-        except (FileNotFoundError, NotADirectoryError):
+            return self._index(base_key)
+        except ValueError as error:  # it only costs a run
+            path = f"{self.location(base_key)}{INDEX}"
+            self._put_away(path, f"{path} is damaged ({error})")
             return [], {}
+
+    def _index(self, base_key: str) -> tuple[list[ReadSet], KnownFiles]:
+        data = self._bytes(f"{self.location(base_key)}{INDEX}")
+        return ([], {}) if data is None else parse_index(data)
 
     def write_read_index(self, base_key: str, sets: list[ReadSet], known: KnownFiles) -> None:
         path = f"{self.location(base_key)}{INDEX}"
         with self._writing(path):
-            replace_text(path, json.dumps({"sets": sets, "files": known}))
+            replace_text(path, seal({"sets": sets, "files": known}).decode())
 
     # -- the journal: which key each node had last, to explain why it runs
 
     def record_key(self, node: str, key: str) -> None:
-        line = json.dumps({"node": node, "key": key, "time": round(time.time(), 3)}) + "\n"
-        with self._writing(self.url):
+        with self._writing(self.url), contextlib.suppress(FileNotFoundError):  # deleted meanwhile
             if self._journal is None:
-                self._journal = open(f"{self.url}/{JOURNAL}", "a", encoding="utf-8")  # noqa: SIM115
-            self._journal.write(line)
-            self._journal.flush()
+                self._journal = open(f"{self.url}/{JOURNAL}", "ab", buffering=0)  # noqa: SIM115
+            self._journal.write(_journal_line(node, key, time=round(time.time(), 3)))
 
     def last_keys(self) -> dict[str, str]:
+        return self._journal_keys()[0]
+
+    def _journal_keys(self) -> tuple[dict[str, str], int]:
+        """{node: the key that it had last}, and how many lines are torn or altered."""
         found: dict[str, str] = {}
-        with (
-            contextlib.suppress(FileNotFoundError, NotADirectoryError),
-            open(f"{self.url}/{JOURNAL}", encoding="utf-8", errors="replace") as file,
-        ):
-            for line in file:
-                with contextlib.suppress(ValueError, KeyError, TypeError):  # a line torn by a crash
-                    record = json.loads(line)
-                    found[record["node"]] = record["key"]
-        return found
-
-
-# --- an entry in any folder: here, or on its way to or from another store
-
-
-def write_entry(folder: str, key: str, value: Any, meta: dict[str, Any], *, keep_value: bool) -> Entry:
-    """Write payload and ``meta.json`` into an empty folder, as ``Store.commit`` says."""
-    text = formats.small_text(value) if keep_value else None
-    files: dict[str, tuple[int, int, str]] = {}
-    if text is not None:
-        name, content = INLINE, combine(INLINE, text)
-        meta = {**meta, "value": text}
-    elif keep_value:
-        name = formats.save(value, Path(folder))
-        files = _list_files(folder)
-        content = combine(name, *(part for file, facts in files.items() for part in (file, facts[2])))
-    else:
-        name, content = NO_VALUE, key
-    facts = {"version": META_VERSION, "key": key, "format": name, "content": content, "files": files}
-    entry = Entry(key, {**facts, "created": time.time(), **meta})
-    with open(f"{folder}/{META}", "w", encoding="utf-8") as file:
-        file.write(json.dumps(entry.meta, separators=(",", ":")))
-    return entry
-
-
-def _list_files(folder: str) -> dict[str, tuple[int, int, str]]:
-    """{relative name: (size, mtime_ns, digest)}, sorted."""
-    found = {}
-    waiting = [""]
-    while waiting:
-        inner = waiting.pop()
-        with os.scandir(f"{folder}/{inner}") as entries:
-            for entry in entries:
-                name = f"{inner}{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{name}/")
-                    continue
-                if not stays_inside(name):
-                    raise Unsaveable(f"the output was saved in a file named {name!r}, which not every system can keep")
-                status = entry.stat()
-                found[name] = (status.st_size, status.st_mtime_ns, hash_file(entry.path))
-    return dict(sorted(found.items()))
-
-
-def missing(folder: str, meta: dict[str, Any]) -> str | None:
-    """What is wrong with the sizes of an entry's files, if anything."""
-    for name, (size, _, _) in meta["files"].items():
+        torn = 0
         try:
-            found = os.stat(f"{folder}/{name}").st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return f"the file {name} is missing"
-        if found != size:
-            return f"the file {name} has {found} bytes instead of {size}"
-    return None
+            data = self._bytes(f"{self.url}/{JOURNAL}") or b""
+        except ValueError:  # the disk does not give it; it is for people alone
+            return found, 1
+        for line in data.splitlines():
+            try:
+                record = parse(line, JOURNAL_FORM)
+                found[record["node"]] = record["key"]
+            except ValueError:
+                torn += 1
+        return found, torn
 
+    def _rewrite_journal(self, keys: dict[str, str]) -> None:
+        replace_text(f"{self.url}/{JOURNAL}", b"".join(_journal_line(*item) for item in keys.items()).decode())
 
-def altered(folder: str, meta: dict[str, Any], *, thorough: bool = False) -> str | None:
-    """What differs from its digest, if anything: of small files, of files touched since, of all if ``thorough``."""
-    if meta["format"] == INLINE and combine(INLINE, meta["value"]) != meta["content"]:
-        return "its value has changed since it was written"
-    for name, (size, mtime_ns, recorded) in meta["files"].items():
-        file = f"{folder}/{name}"
-        look = thorough or size <= SMALL_ENTRY or os.stat(file).st_mtime_ns != mtime_ns
-        if look and hash_file(file) != recorded:
-            return f"the content of {name} has changed since it was written"
-    return None
+    # -- files beside the entries
+
+    def keep_blob(self, name: str, path: Path) -> None:
+        target = self._blob(name)
+        if os.path.abspath(path) == target:
+            return
+        with self._writing(target):
+            self._make(os.path.dirname(target))
+            with replacing(target) as temporary:
+                shutil.copyfile(path, temporary)
+
+    def blob(self, name: str) -> Path | None:
+        path = Path(self._blob(name))
+        return path if path.is_file() else None
+
+    def drop_blob(self, name: str) -> None:
+        with self._writing(self._blob(name)), contextlib.suppress(FileNotFoundError):
+            os.unlink(self._blob(name))
+
+    def _blob(self, name: str) -> str:
+        check_blob_name(name)
+        return os.path.join(self.url, *name.split("/"))
 
 
 def parse_index(data: bytes) -> tuple[list[ReadSet], KnownFiles]:
-    """What a read index says; nothing where it is torn by a crash, which only costs a run."""
+    """What a read index says.
+
+    Raises:
+        ValueError: it is torn, altered, or not of the form.
+    """
+    index = parse(data, INDEX_FORM)
+    return index["sets"], index["files"]
+
+
+def _is_of_the_machine(error: BaseException | None) -> bool:
+    """Whether it says nothing of the bytes that were read: no memory, no permission."""
+    if isinstance(error, OSError):  # those of libraries have no number
+        return error.errno is not None and error.errno not in ROTTEN
+    return isinstance(error, MemoryError)
+
+
+def _journal_line(node: str, key: str, **more: float) -> bytes:
+    return seal({"node": node, "key": key, **more}) + b"\n"
+
+
+def _unreadable(where: str, error: Exception) -> StoreError:
+    hint = "set meta.default_cache_dir to a folder that you can read"
+    return StoreError(f"the cache cannot be read: {error}", where=where, hint=hint)
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was touched; nothing for what is gone by now."""
     try:
-        index = json.loads(data)
-        return index["sets"], index["files"]
-    except (ValueError, KeyError, TypeError):
-        return [], {}
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
-def _delete(path: Path) -> None:
-    if path.is_dir():
+def _delete(path: Path) -> bool:
+    """Delete a file or a folder; others may be at it too.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path)  # which says what is in the way
     else:
         path.unlink(missing_ok=True)
+    return True
+
+
+class _Deleted(StoreError):
+    """Somebody has deleted the cache while an entry was written."""
+
+
+class _Held(Exception):
+    """Somebody works under a lock."""
+
+
+def _leave() -> NoReturn:
+    """Instead of a wait for a lock."""
+    raise _Held
+
+
+def _unlocked(path: Path) -> bool:
+    """Delete a lock's file, unless somebody holds it; gives whether it went."""
+    try:
+        with hold(str(path), _leave):
+            return True  # nobody holds it; it goes as every lock's file does
+    except _Held:
+        return False

@@ -26,6 +26,8 @@ class IndexedRows:
     """
 
     def __init__(self, dataset: Dataset, columns: Sequence[str] | None = None) -> None:
+        self.whole = dataset
+        """With the columns that are not in the batches: ``record_columns`` may name them."""
         chosen = dataset if columns is None else dataset.select_columns(list(columns))
         self.rows = chosen.with_format("arrow")
 

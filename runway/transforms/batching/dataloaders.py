@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import DataError, told_as_config_error
+from runway.errors import ConfigError, DataError, must_be_whole, told_as_config_error
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import column, lengths
 from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
@@ -67,7 +67,7 @@ class MakeDataloaders(HFDatasetTransform):
             pad_to_multiple_of: round the padded length up to this; null does not.
             tokenizer_config: tells what pads, and on which side; None takes the config's ``tokenizer_config``.
             pad_token_id: what pads ``input_ids``, instead of asking the tokenizer.
-            label_column: the column that goes under ``labels``.
+            label_column: the column that goes under ``labels``; null is for batches without them.
             train_splits: the splits to train on, one loader each; None takes ``train``.
             val_splits: None takes ``valid``, ``validation``, ``val`` or ``dev``, whichever is there.
             test_splits: None takes ``test``.
@@ -82,6 +82,10 @@ class MakeDataloaders(HFDatasetTransform):
             "test": dict(test_kwargs or {}),
         }
         self.length_bucketed = length_bucketed
+        if pad_to_multiple_of is not None:
+            must_be_whole(
+                "pad_to_multiple_of", pad_to_multiple_of, least=0, where=self.where, hint="null does not round"
+            )
         self.pad_to_multiple_of = pad_to_multiple_of
         self.tokenizer_config = tokenizer_config
         self.pad_token_id = pad_token_id
@@ -95,12 +99,11 @@ class MakeDataloaders(HFDatasetTransform):
         splits = data if isinstance(data, Mapping) else {"train": data}
         padding = self._padding(next(iter(splits.values())))
         seed = self.from_config("meta", "seed", default=0) if self.seed is None else self.seed
-        batch_size = self.from_config("train", "batch_size", default=32)
         loaders: dict[str, list[DataLoader]] = {}
         for role in ("train", "val", "test"):
             section = "train" if role == "train" else "test"
             settings = {
-                "batch_size": self.from_config(section, "batch_size", default=batch_size),
+                "batch_size": self._batch_size(section, self.loader_kwargs[role]),
                 "num_workers": self.from_config(section, "dataloader_workers", default=0),
                 "pin_memory": torch.cuda.is_available(),
                 **self.loader_kwargs[role],
@@ -116,6 +119,18 @@ class MakeDataloaders(HFDatasetTransform):
                 hint="name them in train_splits, val_splits and test_splits",
             )
         return loaders
+
+    def _batch_size(self, section: str, settings: Mapping[str, Any]) -> int:
+        """Rows of a batch: as the node's own settings say, or else the config's section."""
+        if settings.get("batch_size") is not None:
+            return settings["batch_size"]
+        name = section if self.from_config(section, "batch_size") is not None else "train"
+        batch_size = self.from_config(name, "batch_size", default=32)
+        if isinstance(batch_size, Mapping):
+            hint = "let the task use the node before this one, which gives rows; or give batch_size in train_kwargs, …"
+            message = f"`{name}.batch_size` is given per task, and this node does not know of which task its rows are"
+            raise ConfigError(message, where=self.where, hint=hint)
+        return batch_size
 
     def _check_output(self, data: Any) -> None:
         """Loaders, not datasets: there is nothing to check."""
@@ -139,6 +154,9 @@ class MakeDataloaders(HFDatasetTransform):
                 hint="tokenise it before (HFDatasetTokenizeTransform), or name other columns in use_columns",
             )
         label = self.label_column
+        if label is not None and self.use_columns is None and "labels" not in dataset.column_names:
+            hint = "`label_column: null` makes batches without labels"
+            self.need_columns(dataset, [label], split=split, setting="label_column", hint=hint)
         if label in dataset.column_names and label not in names and self.use_columns is None:
             raise DataError(
                 f"the labels must be numbers, but the column {label!r} holds {dataset.features[label]} instead",
@@ -281,7 +299,7 @@ def make_dataloader(
     import numpy as np
     from torch.utils.data import DataLoader
 
-    from runway.transforms.batching.length_buckets import LengthBucketSampler
+    from runway.transforms.batching.length_buckets import sampler_class
 
     names = numeric_columns(dataset) if columns is None else list(columns)
     types = dataset.features.arrow_schema
@@ -289,7 +307,7 @@ def make_dataloader(
     measured = [name for name in length_columns or ("input_ids", *names) if name in sequences]
     measured = measured[: len(length_columns or "1")] if length_bucketed or max_tokens_per_batch else []
     row_lengths = [lengths(column(dataset, name)) for name in measured]
-    sampler = LengthBucketSampler(
+    sampler = sampler_class()(
         np.stack(row_lengths, axis=1) if measured else None,
         batch_size,
         shuffle=shuffle,

@@ -93,7 +93,7 @@ class LengthBuckets:
             elif over:
                 batches += (batches * world)[: world - over]
             order = np.arange(len(batches) // world)
-            if self.shuffle:
+            if self.shuffle and batches:
                 random.shuffle(order)
                 longest = int(np.argmax([self.row_lengths[batch].max(axis=0).sum() for batch in batches])) // world
                 at = int(np.flatnonzero(order == longest)[0])
@@ -175,11 +175,20 @@ if TYPE_CHECKING:
         """LengthBuckets as a torch DistributedSampler, so that Lightning leaves it alone."""
 
 
+def sampler_class() -> type[LengthBucketSampler]:
+    """``LengthBucketSampler``, made when it is first asked for: its base needs torch, which this module does without.
+
+    What runs in a node asks here, and not for the name: to follow a name, a plan would load torch.
+    """
+    name = "LengthBucketSampler"
+    if name not in globals():
+        from torch.utils.data import DistributedSampler
+
+        globals()[name] = type(name, (LengthBuckets, DistributedSampler), {"__module__": __name__})
+    return globals()[name]
+
+
 def __getattr__(name: str) -> Any:
-    """Make ``LengthBucketSampler`` when it is first asked for: its base needs torch, which this module does without."""
     if name != "LengthBucketSampler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from torch.utils.data import DistributedSampler
-
-    globals()[name] = type(name, (LengthBuckets, DistributedSampler), {"__module__": __name__})
-    return globals()[name]
+    return sampler_class()

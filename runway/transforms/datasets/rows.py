@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, did_you_mean, must_be_known
-from runway.log import info
+from runway.errors import ConfigError, DataError, must_be_known, must_be_whole
+from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import codes_of, column, lengths
 from runway.transforms.base import BaseTransform, HFDatasetTransform, as_dataset_dict, is_dataset
+from runway.transforms.datasets.conditions import OPERATORS, meets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ class SelectRows(HFDatasetTransform):
 
         Args:
             num_rows: how many; a dict gives a number for each split that it names and leaves the others whole.
-                None (or more than there are) takes all.
+                None (or more than there are) takes all; -1 is an error, as it means one thing here and another there.
             start: the first row.
             step: every so many rows.
             shuffle: take the rows at random instead of the first ones.
@@ -44,6 +45,12 @@ class SelectRows(HFDatasetTransform):
             **kwargs: the settings of HFDatasetTransform.
         """
         super().setup(**kwargs)
+        for name, count in num_rows.items() if isinstance(num_rows, Mapping) else [("", num_rows)]:
+            if count is not None:
+                setting = f"num_rows.{name}" if name else "num_rows"
+                must_be_whole(setting, count, least=0, where=self.where, hint="null takes all rows")
+        must_be_whole("start", start, least=0, where=self.where)
+        must_be_whole("step", step, least=1, where=self.where)
         self.num_rows = num_rows
         self.start = start
         self.step = step
@@ -54,23 +61,25 @@ class SelectRows(HFDatasetTransform):
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
         wanted = self.num_rows
         if not isinstance(wanted, Mapping):
-            return self.map_splits(data, lambda rows: self._select(rows, wanted))
+            parts = self.splits_of(data)
+            return self.with_splits(data, {name: self._select(rows, wanted, name) for name, rows in parts.items()})
         if not isinstance(data, Mapping):
             raise DataError("`num_rows` names splits, but the data is one Dataset", where=self.where)
         for name in wanted:
             self.split(data, name)
         named = {name: part for name, part in self.splits_of(data).items() if name in wanted}
-        return self.with_splits(data, {name: self._select(part, wanted[name]) for name, part in named.items()})
+        return self.with_splits(data, {name: self._select(part, wanted[name], name) for name, part in named.items()})
 
-    def _select(self, dataset: Dataset, num_rows: int | None) -> Dataset:
+    def _select(self, dataset: Dataset, num_rows: int | None, split: str) -> Dataset:
         import numpy as np
 
+        if self.balance_column:
+            self.need_columns(dataset, [self.balance_column], split=split, setting="balance_column")
         positions: Any = range(self.start, len(dataset), self.step)
         if self.shuffle:
             seed = int(np.random.randint(2**31)) if self.seed is None else self.seed
             positions = np.random.default_rng(seed).permutation(np.asarray(positions))
         if self.balance_column and num_rows is not None:
-            self.need_columns(dataset, [self.balance_column], setting="balance_column")
             codes = codes_of(dataset, self.balance_column)[np.asarray(positions)]
             share = -(-num_rows // max(len(np.unique(codes)), 1))
             rank = np.zeros(len(codes), dtype=np.int64)  # how many of its value stand before each row
@@ -122,7 +131,7 @@ class RowFilter:
 
 
 def tell_dropped(transform: BaseTransform, filters: Mapping[str, RowFilter]) -> None:
-    """Log what was dropped, and record it under ``filtered`` among the transform's notes.
+    """Log what was dropped, and record it under ``filtered`` among the transform's notes; more than half is a warning.
 
     Args:
         transform: whose rows they are.
@@ -132,12 +141,9 @@ def tell_dropped(transform: BaseTransform, filters: Mapping[str, RowFilter]) -> 
         if found.dropped:
             reasons = "; ".join(f"{number} {reason}" for reason, number in found.dropped.items())
             owner = f"{transform.name}: {split}".rstrip(" :")
-            info(f"{owner} {len(found.keep)} → {found.counts['kept']} rows; dropped: {reasons}")
+            tell = warning if found.counts["kept"] < len(found.keep) / 2 else info
+            tell(f"{owner} {len(found.keep)} → {found.counts['kept']} rows; dropped: {reasons}")
     transform.note("filtered", {split or "rows": found.counts for split, found in filters.items()})
-
-
-_LENGTHS = ("min_length", "max_length")
-_OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "in", "not_in", "contains", "regex", *_LENGTHS)
 
 
 @register_transform_functor
@@ -156,9 +162,12 @@ class FilterRows(HFDatasetTransform):
         Args:
             conditions: {column: value to equal | [values to be among] | {operator: value, …}}; the operators are
                 ``==``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in``, ``not_in``, ``contains``, ``regex`` (text),
-                ``min_length`` and ``max_length`` (characters of a text, items of a list). A null meets none.
-            drop_empty: columns where null, blank text and empty lists are dropped.
-            drop_duplicates: of the rows with the same values in these columns keep the first.
+                ``min_length`` and ``max_length`` (characters of a text, items of a list). Dates and times are written
+                as text (``2024-05-31``), a ClassLabel's class by its name. A null meets a condition only that names
+                null. ``regex`` is RE2's, or Python's (slower) for what RE2 lacks, such as a look-ahead.
+            drop_empty: columns where null, NaN, blank text and empty lists are dropped.
+            drop_duplicates: of the rows with the same values in these columns (nulls and NaNs are the same, lists and
+                dicts are compared by what they hold) keep the first.
             **kwargs: the settings of HFDatasetTransform.
         """
         super().setup(**kwargs)
@@ -168,7 +177,7 @@ class FilterRows(HFDatasetTransform):
         for name, condition in self.conditions.items():
             operators = condition if isinstance(condition, Mapping) else ()
             where = f"{self.where}, conditions.{name}"
-            must_be_known(operators, _OPERATORS, "unknown operator", where=where, listing=len(_OPERATORS))
+            must_be_known(operators, OPERATORS, "unknown operator", where=where, listing=len(OPERATORS))
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
         filters = {name: self._filter(part, name) for name, part in self.splits_of(data).items()}
@@ -176,21 +185,25 @@ class FilterRows(HFDatasetTransform):
         return self.with_splits(data, {name: kept.rows() for name, kept in filters.items()})
 
     def _filter(self, dataset: Dataset, split: str) -> RowFilter:
-        self.need_columns(dataset, [*self.conditions, *self.drop_empty, *self.drop_duplicates], split=split)
+        for setting in ("conditions", "drop_empty", "drop_duplicates"):
+            self.need_columns(dataset, getattr(self, setting), split=split, setting=setting)
         kept = RowFilter(dataset)
         for name in self.drop_empty:
             kept.apply(_filled(column(dataset, name)), f"with empty {name}")
         for name, condition in self.conditions.items():
             if not isinstance(condition, Mapping):
                 condition = {"in" if isinstance(condition, list | tuple) else "==": condition}
-            values = column(dataset, name)
             for operator, operand in condition.items():
                 try:
-                    mask = _meets(values, operator, operand)
+                    mask = meets(dataset, name, operator, operand)
+                except ConfigError as error:
+                    raise ConfigError(error.message, where=f"{self.where}, conditions.{name}") from error
                 except (ValueError, TypeError, NotImplementedError) as error:
+                    kind = column(dataset, name).type
                     raise DataError(
-                        f"the condition {name} {operator} {operand!r} does not go with the column's type {values.type}",
+                        f"the condition {name} {operator} {operand!r} does not go with the column's type {kind}",
                         where=f"{self.where}, split {split!r}" if split else self.where,
+                        hint=" ".join(str(error).split())[:200],
                     ) from error
                 kept.apply(mask, f"not {name} {operator} {operand!r}")
         if self.drop_duplicates:
@@ -212,28 +225,6 @@ def _filled(values: pa.ChunkedArray) -> np.ndarray:
     return mask.to_numpy()
 
 
-def _meets(values: pa.ChunkedArray, operator: str, operand: Any) -> np.ndarray:
-    """Which values meet the condition; nulls meet none. bool, ``[rows]``."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    comparisons = {"==": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater}
-    comparisons |= {">=": pc.greater_equal}
-    matches = {"contains": pc.match_substring, "regex": pc.match_substring_regex}
-    if operator in _LENGTHS:
-        counts = lengths(values)
-        mask = counts >= operand if operator == "min_length" else counts <= operand
-        return mask & pc.is_valid(values).to_numpy()
-    if operator in comparisons:
-        mask = comparisons[operator](values, operand)
-    elif operator in matches:
-        mask = matches[operator](values, str(operand))
-    else:
-        mask = pc.is_in(values, pa.array(list(operand)).cast(values.type))
-        mask = pc.and_(pc.is_valid(values), pc.invert(mask) if operator == "not_in" else mask)
-    return pc.fill_null(mask, False).to_numpy()
-
-
 @register_transform_functor
 class SelectColumns(HFDatasetTransform):
     """Keeps some columns of each split."""
@@ -253,52 +244,8 @@ class SelectColumns(HFDatasetTransform):
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
         parts = self.splits_of(data)
         for split, part in parts.items():
-            self.need_columns(part, self.columns, split=split)
+            self.need_columns(part, self.columns, split=split, setting="columns")
         return self.with_splits(data, {split: part.select_columns(self.columns) for split, part in parts.items()})
-
-
-@register_transform_functor
-class EncodeLabels(HFDatasetTransform):
-    """Turns a column of names into numbers with names (a ClassLabel), the same in every split."""
-
-    def setup(self, label_column: str = "label", names: Sequence[str] | None = None, **kwargs: Any) -> None:
-        """Say which column.
-
-        Args:
-            label_column: the column.
-            names: the classes in the order of their numbers; by default all that occur, sorted.
-            **kwargs: the settings of HFDatasetTransform.
-        """
-        super().setup(**kwargs)
-        self.label_column = label_column
-        self.names = list(names) if names is not None else None
-
-    def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
-        parts = self.splits_of(data)
-        for split, part in parts.items():
-            self.need_columns(part, [self.label_column], split=split)
-        labels = [label for part in parts.values() for label in part.unique(self.label_column)]
-        found = sorted({str(label) for label in labels if label is not None})
-        names = self.names or found
-        unknown = [label for label in found if label not in names]
-        if unknown:
-            raise DataError(
-                f"the column {self.label_column!r} holds {unknown[0]!r}, which is none of the {len(names)} names",
-                where=self.where,
-                hint=did_you_mean(unknown[0], names),
-            )
-        return self.with_splits(data, {split: self._encode(part, names) for split, part in parts.items()})
-
-    def _encode(self, dataset: Dataset, names: list[str]) -> Dataset:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        from datasets import ClassLabel
-
-        texts = column(dataset, self.label_column).cast(pa.string())
-        numbers = pc.index_in(texts, pa.array(names)).cast(pa.int64())
-        order = dataset.column_names
-        encoded = dataset.remove_columns(self.label_column).add_column(self.label_column, numbers.to_numpy())
-        return encoded.select_columns(order).cast_column(self.label_column, ClassLabel(names=names))
 
 
 @register_transform_functor

@@ -10,6 +10,7 @@ from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import codes_of, column
 from runway.transforms.base import HFDatasetTransform
+from runway.transforms.datasets.conditions import typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,12 +64,13 @@ class _RandomSplit(_NewSplits):
         if block_size is not None:
             must_be_whole("block_size", block_size, least=1, where=self.where)
 
-    def deal(self, rows: Dataset, sizes: Sequence[int | float]) -> list[Dataset]:
+    def deal(self, rows: Dataset, sizes: Sequence[int | float], split: str = "") -> list[Dataset]:
         """Deal rows out; in a run with dummy data, where they are too few for that, a tenth of them to each part.
 
         Args:
             rows: what to deal out.
             sizes: of the parts to take: rows, or fractions below 1.
+            split: whose rows they are, for errors.
 
         Returns:
             The rows that are left, then the parts, of these sizes (nearly so where blocks or groups stay together).
@@ -81,7 +83,8 @@ class _RandomSplit(_NewSplits):
 
         kwargs = dict(self.split_kwargs)
         seed, stratify = kwargs.pop("seed", None), kwargs.pop("stratify_by_column", None)
-        self.need_columns(rows, [name for name in (self.group_column, stratify) if name])
+        for setting, name in (("group_column", self.group_column), ("stratify_by_column", stratify)):
+            self.need_columns(rows, [name] if name else [], split=split, setting=setting)
         seed = int(np.random.randint(2**31)) if seed is None else int(seed)  # numpy's state is seeded in a node
         try:
             counts = [self._count(size, len(rows)) for size in sizes]
@@ -176,7 +179,7 @@ class SplitHFDataset(_RandomSplit):
         self.split_kwargs = dict(split_kwargs or {})
 
     def _call(self, data: DatasetDict) -> DatasetDict:
-        rest, part = self.deal(self.split(data, self.src_split), [self.split_size])
+        rest, part = self.deal(self.split(data, self.src_split), [self.split_size], self.src_split)
         parts = {self.src_split: rest, self.tgt_split: part}
         self.name_splits(parts, [name for name in data if name != self.src_split])
         data.update(parts)
@@ -217,7 +220,8 @@ class SplitHFDatasetToTrainTestValidation(_RandomSplit):
         from datasets import DatasetDict
 
         rows = self.split(data, self.src_split) if isinstance(data, Mapping) else data
-        dealt = self.deal(rows, [size for size in (self.test_size, self.valid_size) if size])
+        split = self.src_split if isinstance(data, Mapping) else ""
+        dealt = self.deal(rows, [size for size in (self.test_size, self.valid_size) if size], split)
         parts = dict(zip(("train", "test", self.valid_split), dealt, strict=False))
         self.name_splits(parts)
         return DatasetDict(parts)
@@ -238,8 +242,9 @@ class SplitHFDatasetByRule(_NewSplits):
         """Say which rows go where; those that no rule names stay in ``rest_split``.
 
         Args:
-            splits: ``{split: rule}``, where a rule is ``{values: [of group_column]}`` or ``{rows: [start, stop]}``
-                (from 0, without ``stop``; negative ones count from the end, null is the end).
+            splits: ``{split: rule}``, where a rule is ``{values: [of group_column]}`` (dates as text; null for the rows
+                that have none) or ``{rows: [start, stop]}`` (from 0, without ``stop``; negative ones count from the
+                end, null is the end).
             group_column: the column whose values ``values`` means, such as ``book``.
             src_split: the split to take, where the input is a DatasetDict; its other splits pass through.
             rest_split: the split of the rows that are left.
@@ -277,7 +282,7 @@ class SplitHFDatasetByRule(_NewSplits):
         others = {name: part for name, part in data.items() if name != self.src_split} if data is not rows else {}
         part_of_row = np.full(len(rows), -1)
         for number, (name, rule) in enumerate(self.rules.items()):
-            mask = self._mask(rows, rule, name)
+            mask = self._mask(rows, rule, name, self.src_split if isinstance(data, Mapping) else "")
             if (part_of_row[mask] >= 0).any():
                 other = list(self.rules)[int(part_of_row[mask].max())]
                 raise ConfigError(
@@ -301,24 +306,34 @@ class SplitHFDatasetByRule(_NewSplits):
         warning(f"{self.name}: no row of the dummy data is for {empty!r}; it takes {count} of {largest!r}")
         parts[largest], parts[empty] = parts[largest][:-count], parts[largest][-count:]
 
-    def _mask(self, rows: Dataset, rule: Mapping[str, Any], name: str) -> np.ndarray:
+    def _mask(self, rows: Dataset, rule: Mapping[str, Any], name: str, split: str) -> np.ndarray:
         """Which rows a rule means. bool, ``[rows]``."""
         import numpy as np
+        import pyarrow.compute as pc
 
         if "rows" in rule:
             mask = np.zeros(len(rows), dtype=bool)
             mask[slice(*rule["rows"])] = True
             return mask
-        self.need_columns(rows, [str(self.group_column)], setting="group_column")
-        known, inverse = np.unique(column(rows, str(self.group_column)).to_numpy(), return_inverse=True)
-        strange = [value for value in rule["values"] if value not in known.tolist()]
-        if strange and not self.use_dummy_data:
+        group, where = str(self.group_column), f"{self.where}, splits.{name}"
+        self.need_columns(rows, [group], split=split, setting="group_column")
+        values = column(rows, group)
+        try:
+            wanted = typed(rows, group, rule["values"])
+            known = pc.unique(values)
+            mask = pc.is_in(values, wanted).to_numpy()
+        except (ValueError, TypeError, NotImplementedError) as error:
             raise DataError(
-                f"no row has {self.group_column} {strange[0]!r}",
-                where=f"{self.where}, splits.{name}",
-                hint=f"there are: {', '.join(map(str, known[:70].tolist()))}",
-            )
-        return np.isin(known, rule["values"])[inverse]
+                f"the values {list(rule['values'])[:5]} do not go with the type {values.type} of {group!r}",
+                where=where,
+                hint=" ".join(str(error).split())[:200],
+            ) from error
+        strange = pc.invert(pc.is_in(wanted, known)).to_pylist()
+        if any(strange) and not self.use_dummy_data:
+            present = ", ".join("null" if value is None else str(value) for value in known[:70].to_pylist())
+            missing = rule["values"][strange.index(True)]
+            raise DataError(f"no row has {group} {missing!r}", where=where, hint=f"there are: {present}")
+        return mask
 
 
 def _deal_groups(groups: np.ndarray, strata: np.ndarray, counts: list[int], random: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import did_you_mean
+from runway.errors import did_you_mean, must_be_whole
 from runway.log import info, table, warning
 from runway.registry import register_transform_functor
 from runway.transforms.evaluation.recorders import RecorderTransform
@@ -43,6 +43,7 @@ class DisplayEvalResults(RecorderTransform):
         """
         super().setup(**kwargs)
         self.columns = columns
+        must_be_whole("num_rows", num_rows, least=0, where=self.where)
         self.num_rows = num_rows
         self.sort_by = sort_by
         self.lowest_first = lowest_first

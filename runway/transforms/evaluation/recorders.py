@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import ConfigError, DataError, must_be_known
-from runway.log import info, shown
+from runway.log import info, shown, warning
 from runway.registry import register_transform_functor
 from runway.transforms.base import BaseTransform
+from runway.user_code import may_run
 
 if TYPE_CHECKING:
     import evaluate
 
     from runway.recorder import EvalRecorder
 
+ONE_CLASS_SAYS_NOTHING = ("matthews_correlation", "roc_auc", "pearsonr", "spearmanr")
+"""Metrics of the hub that are undefined where all references are the same, and may give 0."""
 METRIC_KEYS = ("name", "kwargs", "load_kwargs", "columns", "rename", "prefix")
 
 
@@ -123,6 +127,8 @@ class ComputeMetrics(RecorderTransform):
         metrics: Sequence[str | Mapping[str, Any]],
         pred_field: str,
         ref_field: str | None = None,
+        rows: Mapping[str, Any] | None = None,
+        prefix: str = "",
         **kwargs: Any,
     ) -> None:
         """Take the metrics and the columns.
@@ -133,6 +139,8 @@ class ComputeMetrics(RecorderTransform):
                 compute(): column}, rename: {key of the output: name of the stat}, prefix: put before the other names}.
             pred_field: the column of predictions (for perplexity, of losses).
             ref_field: the column of references; none for a metric that takes predictions only.
+            rows: over which rows, ``{column: value}`` (``{task: 'reviews'}``); null is over all.
+            prefix: put before the names of all stats, such as ``reviews_``.
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
 
         Raises:
@@ -143,6 +151,8 @@ class ComputeMetrics(RecorderTransform):
         self.metrics = [self._entry(index, entry) for index, entry in enumerate(entries)]
         self.pred_field = pred_field
         self.ref_field = ref_field
+        self.rows = dict(rows or {})
+        self.prefix = prefix
 
     def _entry(self, index: int, entry: str | Mapping[str, Any]) -> dict[str, Any]:
         where = f"{self.where}, metrics[{index}]"
@@ -158,9 +168,11 @@ class ComputeMetrics(RecorderTransform):
 
     def _call(self, data: EvalRecorder) -> EvalRecorder:
         self.need_samples(data)
+        chosen = self._chosen(data)
         stats: dict[str, Any] = {}
         for entry in self.metrics:
-            for name, value in self._compute(data, entry).items():
+            for name, value in self._compute(chosen, entry).items():
+                name = f"{self.prefix}{name}"
                 if name in stats:
                     raise DataError(
                         f"two metrics give the stat {name!r}",
@@ -171,20 +183,44 @@ class ComputeMetrics(RecorderTransform):
         data.log_stats_dict(stats)
         return data
 
+    def _chosen(self, recorder: EvalRecorder) -> EvalRecorder:
+        """The recorder with the rows that the metrics are over."""
+        if not self.rows:
+            return recorder
+        columns = {name: self.values_of(recorder, name, "rows") for name in self.rows}
+        rows = [row for row in range(len(recorder)) if all(columns[name][row] == self.rows[name] for name in columns)]
+        if not rows:
+            wanted = ", ".join(f"{name} {value!r}" for name, value in self.rows.items())
+            there = {name: sorted({str(value) for value in values})[:8] for name, values in columns.items()}
+            told = "; ".join(f"{name}: {', '.join(values)}" for name, values in there.items())
+            raise DataError(f"no row has {wanted}", where=f"{self.where}, rows", hint=f"there are: {told}")
+        return recorder.select_rows(rows)
+
     def _compute(self, recorder: EvalRecorder, entry: dict[str, Any]) -> dict[str, Any]:
         inputs = {"predictions": self._column(recorder, self.pred_field, "pred_field")}
         if self.ref_field is not None:
             inputs["references"] = self._column(recorder, self.ref_field, "ref_field")
         for argument, column in entry["columns"].items():
             inputs[argument] = self._column(recorder, column, f"columns.{argument}")
+        from runway.metrics import SHIPPED
+
+        metric = self._load(entry)
         try:
-            found = self._load(entry).compute(**inputs, **entry["kwargs"])
-        except (ValueError, TypeError) as error:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                found = metric.compute(**inputs, **entry["kwargs"])
+        except (ValueError, TypeError, ZeroDivisionError) as error:
             raise DataError(
                 f"the metric {entry['name']!r} cannot be computed: {error}",
                 where=f"{self.where}, columns {', '.join(filter(None, (self.pred_field, self.ref_field)))}",
             ) from error
-        return {_stat_name(key, entry): value for key, value in (found or {}).items()}
+        stats = {_stat_name(key, entry): value for key, value in (found or {}).items()}
+        if entry["name"] not in SHIPPED:  # those tell themselves
+            _tell_odd(entry["name"], stats, inputs, [one for one in told if _is_of_undefined(one)])
+        for one in told:
+            if not _is_of_undefined(one):
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        return stats
 
     def load_metrics(self) -> None:
         """Load every metric once: before a training it shows whether they can be had.
@@ -193,14 +229,23 @@ class ComputeMetrics(RecorderTransform):
             AssetError: the hub does not have one, or cannot be reached.
             ConfigError: there is no module at a path, or a package is missing.
         """
-        for entry in self.metrics:
-            self._load(entry)
+        self.loaded_metrics()
+
+    def loaded_metrics(self) -> list[tuple[dict[str, Any], evaluate.EvaluationModule]]:
+        """Every entry of ``metrics``, with its metric; it raises as ``load_metrics``."""
+        return [(entry, self._load(entry)) for entry in self.metrics]
 
     def _load(self, entry: dict[str, Any]) -> evaluate.EvaluationModule:
         from runway.metrics import SHIPPED, load_metric
 
         path = self.resolve_path(entry["name"])
         if entry["name"] not in SHIPPED and path.exists():
+            if not may_run(path, self.project):
+                raise ConfigError(
+                    f"the config names the metric module {entry['name']!r}, which is not of the project",
+                    where=self.where,
+                    hint="copy it into the project; or, of a package, name that in meta.trusted_packages",
+                )
             self.track_file(path)
             return load_metric(path, **entry["load_kwargs"])
         return load_metric(entry["name"], **entry["load_kwargs"])
@@ -215,6 +260,28 @@ class ComputeMetrics(RecorderTransform):
                 hint="log it for each sample",
             )
         return values
+
+
+def _tell_odd(
+    metric: str, stats: Mapping[str, Any], inputs: Mapping[str, list], told: Sequence[warnings.WarningMessage]
+) -> None:
+    """Say of a metric that is not runway's which scores are NaN, and what it has said of them itself."""
+    undefined = [name for name, value in stats.items() if isinstance(value, float) and value != value]
+    said = {" ".join(str(one.message).split()) for one in told}
+    counts = ", ".join(f"{len(values)} {name}" for name, values in inputs.items())
+    references = inputs.get("references") or ()
+    if references and all(value == references[0] for value in references):
+        counts += f", which are all {references[0]!r}"
+    if undefined:
+        reason = "; ".join(sorted(said)) or "it says not why"
+        warning(f"the metric {metric!r} is undefined, {reason}: NaN ({', '.join(undefined)}) of {counts}")
+    elif said or (", which" in counts and Path(metric).stem in ONE_CLASS_SAYS_NOTHING):
+        reason = "; ".join(sorted(said)) or "it is undefined where all references are the same"
+        warning(f"the metric {metric!r} of {counts}: {reason}; the value is what it takes instead")
+
+
+def _is_of_undefined(told: warnings.WarningMessage) -> bool:
+    return "Undefined" in told.category.__name__  # UndefinedMetricWarning of scikit-learn's
 
 
 def _stat_name(key: str, entry: Mapping[str, Any]) -> str:

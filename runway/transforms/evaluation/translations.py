@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, did_you_mean
-from runway.log import info
+from runway.errors import ConfigError, DataError, did_you_mean, must_be_whole
+from runway.log import info, warning
+from runway.metrics._languages import bleu_tokenizer, is_unspaced, is_written_unspaced, tell_if_unspaced
 from runway.registry import register_transform_functor
 from runway.transforms.evaluation.recorders import RecorderTransform, base_dir_or_test_dir
 
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
     from runway.recorder import EvalRecorder
 
 
+OPTIONAL = {"source": "source", "loss": "loss", "tokens": "target_tokens"}
+"""The columns that a recorder may lack, with their usual names."""
+
+
 class TranslationTransform(RecorderTransform):
     """What the transforms here share: columns of text, taken with a word about what is missing, and BLEU."""
 
     lowercase: bool
-    tokenize: str
+    tokenize: str | None
+    target_lang: str | None
 
     def texts(self, recorder: EvalRecorder, setting: str, name: str) -> list[str]:
         """A column of text, in Unicode's form NFC: "é" is the same letter on both sides, however it is put together.
@@ -37,25 +43,31 @@ class TranslationTransform(RecorderTransform):
                 raise DataError(f"column {name!r} has no text in row {row}, but {value!r}", where=self.where)
         return [unicodedata.normalize("NFC", value) for value in values]
 
+    def language(self) -> str | None:
+        """The language of the hypotheses: this node's ``target_lang``, else the config's ``dataset.target_lang``."""
+        found = self.target_lang or self.from_config("dataset", "target_lang")
+        return found if isinstance(found, str) else None
+
     def bleu(self, **settings: Any) -> BLEU:
-        """sacreBLEU's BLEU with this node's ``lowercase`` and ``tokenize``.
+        """sacreBLEU's BLEU with this node's ``lowercase`` and ``tokenize``, or the language's tokenizer.
 
         Raises:
             ConfigError: there is no such tokenizer, or it cannot be had here.
         """
         from sacrebleu.metrics import BLEU
 
+        name = self.tokenize or bleu_tokenizer(self.language())
         try:
-            return BLEU(lowercase=self.lowercase, tokenize=self.tokenize, **settings)
+            return BLEU(lowercase=self.lowercase, tokenize=name, **settings)
         except (ValueError, KeyError, TypeError, RuntimeError, OSError, SystemExit) as error:
             known = [*BLEU.TOKENIZERS]
-            found = "cannot be used here" if self.tokenize in known else "is none of sacreBLEU's tokenizers"
+            found = "cannot be used here" if name in known else "is none of sacreBLEU's tokenizers"
             raise ConfigError(
-                f"`tokenize` {self.tokenize!r} {found}: {' '.join(str(error).split())}",
+                f"`tokenize` {name!r} {found}: {' '.join(str(error).split())}",
                 where=f"{self.where}, setup_kwargs.tokenize",
                 hint="it may need a package or the network; `runway eval` scores again what the test has kept"
-                if self.tokenize in known
-                else did_you_mean(str(self.tokenize), known, listing=12),
+                if name in known
+                else did_you_mean(str(name), known, listing=12),
             ) from error
 
 
@@ -77,7 +89,8 @@ class EvaluateTranslations(TranslationTransform):
         loss: str | None = "loss",
         tokens: str | None = "target_tokens",
         lowercase: bool = False,
-        tokenize: str = "13a",
+        tokenize: str | None = None,
+        target_lang: str | None = None,
         chrf_word_order: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -86,25 +99,34 @@ class EvaluateTranslations(TranslationTransform):
         Args:
             hypothesis: the column of translations.
             reference: the column of what is right.
-            source: the column of sources, for the score of copying them; null leaves that out.
+            source: the column of sources, for the score of copying them; null leaves that out. This column and the next
+                two may be missing where they have their default names.
             loss: the column of mean losses a token, in nats; null leaves loss and perplexity out.
             tokens: the column that says how many tokens each loss is the mean of.
             lowercase: whether case counts for nothing; papers on Multi30K differ in it.
-            tokenize: sacreBLEU's tokenizer: 13a, intl, zh, ja-mecab, char, none …
+            tokenize: sacreBLEU's tokenizer: 13a, intl, zh, ja-mecab, char, none …; null takes that of ``target_lang``,
+                and the signature says which.
+            target_lang: the language of the hypotheses; null takes the config's ``dataset.target_lang``.
             chrf_word_order: 2 for chrF++.
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
         """
         super().setup(**kwargs)
         self.hypothesis, self.reference, self.source = hypothesis, reference, source
         self.loss, self.tokens = loss, tokens
-        self.lowercase, self.tokenize, self.chrf_word_order = lowercase, tokenize, chrf_word_order
+        self.lowercase, self.tokenize, self.target_lang = lowercase, tokenize, target_lang
+        self.chrf_word_order = chrf_word_order
 
     def _call(self, data: EvalRecorder) -> EvalRecorder:
         from sacrebleu.metrics import CHRF
 
+        for setting, usual in OPTIONAL.items():  # one that is named otherwise is meant to be there
+            name = getattr(self, setting)
+            if name not in (None, usual):
+                self.values_of(data, name, setting)
         bleu = self.bleu()
         hypotheses = self.texts(data, "hypothesis", self.hypothesis)
         references = self.texts(data, "reference", self.reference)
+        self._tell_if_unspaced(bleu, references)
         chrf = CHRF(lowercase=self.lowercase, word_order=self.chrf_word_order)
         score = bleu.corpus_score(hypotheses, [references])
         stats: dict[str, Any] = {
@@ -120,6 +142,13 @@ class EvaluateTranslations(TranslationTransform):
         stats["chrf_signature"] = str(chrf.get_signature())
         data.log_stats_dict(stats)
         return data
+
+    def _tell_if_unspaced(self, bleu: BLEU, references: list[str]) -> None:
+        """Warn where words that are not written apart would be counted."""
+        name, language = bleu.tokenizer.signature(), self.language()
+        tell_if_unspaced(name, references, where=self.where, language=language)
+        if self.chrf_word_order and (is_unspaced(language) or is_written_unspaced(references)):
+            warning(f"{self.where}: chrf_word_order counts words, but the references have no spaces between them")
 
     def _losses(self, data: EvalRecorder) -> dict[str, float]:
         if self.loss is None or self.loss not in data or "test_loss" in data.get_stats_logs():
@@ -144,7 +173,8 @@ class AddSentenceBleu(TranslationTransform):
         reference: str = "reference",
         column: str = "sentence_bleu",
         lowercase: bool = False,
-        tokenize: str = "13a",
+        tokenize: str | None = None,
+        target_lang: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Take the columns.
@@ -154,12 +184,13 @@ class AddSentenceBleu(TranslationTransform):
             reference: the column of what is right.
             column: the name of the new column.
             lowercase: whether case counts for nothing.
-            tokenize: sacreBLEU's tokenizer.
+            tokenize: sacreBLEU's tokenizer; null takes that of ``target_lang``.
+            target_lang: the language of the hypotheses; null takes the config's ``dataset.target_lang``.
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
         """
         super().setup(**kwargs)
         self.hypothesis, self.reference, self.column = hypothesis, reference, column
-        self.lowercase, self.tokenize = lowercase, tokenize
+        self.lowercase, self.tokenize, self.target_lang = lowercase, tokenize, target_lang
 
     def _call(self, data: EvalRecorder) -> EvalRecorder:
         # Orders that a short sentence has no n-gram of are left out, as sacreBLEU advises for sentences.
@@ -202,6 +233,8 @@ class SaveWorstSamples(RecorderTransform):
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
         """
         super().setup(**kwargs)
+        if num_rows is not None:
+            must_be_whole("num_rows", num_rows, least=0, where=self.where, hint="null keeps all")
         self.sort_by, self.lowest_first, self.columns, self.num_rows = sort_by, lowest_first, columns, num_rows
         self.eval_record_name, self.base_dir, self.file_format = eval_record_name, base_dir, file_format
 

@@ -5,23 +5,23 @@ Straight through Arrow, without HF's cache of prepared files, which would serve 
 
 from __future__ import annotations
 
-import codecs
-import io
-import itertools
-import json
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from runway.errors import DataError, did_you_mean, must_be_known
-from runway.transforms.arrow_tables import IN_MEMORY_BYTES, TableWriter
+from runway.transforms.loading.column_types import arrow_types
+from runway.transforms.loading.joined_rows import JoinedRows
+from runway.transforms.loading.readers.columnar import map_arrow, read_arrow, read_parquet
+from runway.transforms.loading.readers.delimited import read_csv, read_tsv
+from runway.transforms.loading.readers.json_rows import read_json
+from runway.transforms.loading.readers.source import COMPRESSIONS, DataFile
+from runway.transforms.loading.readers.text import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
     import pyarrow as pa
     from datasets import Dataset
-
-    _Part: TypeAlias = pa.Table | pa.RecordBatch
 
 FORMATS = {
     ".csv": "csv",
@@ -33,13 +33,21 @@ FORMATS = {
     ".arrow": "arrow",
     ".txt": "text",
 }
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 OPTIONS = {  # names as in pandas and HF; what each format takes besides the file
     "csv": ("delimiter", "sep", "quotechar", "escapechar", "column_names", "names", "skip_rows", "skiprows"),
     "json": ("field",),
 }
 OPTIONS["tsv"] = OPTIONS["csv"]
-_STREAM_BLOCK = 64 * 1024**2
+_READERS = {
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "json": read_json,
+    "parquet": read_parquet,
+    "arrow": read_arrow,
+    "text": read_text,
+}
+_CELLS = ("csv", "tsv")  # whose columns are texts until all rows have said what type they have
+_TYPED_FROM_THE_START = ("parquet", "arrow", "text")  # the first rows tell the schema
 
 
 def format_of(path: Path) -> str | None:
@@ -58,19 +66,27 @@ def read_files(
     encoding: str = "utf-8",
     limit: int | None = None,
     options: Mapping[str, Any] | None = None,
+    fields: Sequence[str] = (),
+    column_types: Mapping[str, str] | None = None,
+    fill_missing: bool = False,
 ) -> Dataset:
-    """The rows of all files, one after the other.
+    """The rows of all files, one after the other. All rows have a say in the types of columns, see TextColumn for csv.
 
     Args:
         paths: the files.
         where: whose work it is, for errors: a node, a setting.
         file_format: csv, tsv, json, parquet, arrow or text; None goes by each file's name.
-        encoding: of text formats.
-        limit: stop after so many rows, and read little more than that.
+        encoding: of text formats; a byte order mark goes before it.
+        limit: how many rows to keep. Csv and json files are still read whole, for the types; unless ``column_types``
+            names those of all their columns.
         options: what the format takes, see OPTIONS; ``data_files``, HF's word for the paths, goes for nothing.
+        fields: the columns to keep; none keeps all.
+        column_types: the type of a column, by the name that HF's ``Value`` has for it; of one that is there.
+        fill_missing: whether a file may lack columns that another has; null stands there then.
 
     Raises:
-        DataError: a file is missing, empty, broken, in another encoding, or has other columns than those before it.
+        DataError: a file is missing, empty, broken, in another encoding, has other columns than those before it, or a
+            value that does not go with its column's type.
     """
     paths = list(paths)
     options = {name: value for name, value in (options or {}).items() if name != "data_files"}
@@ -81,18 +97,51 @@ def read_files(
         known = OPTIONS.get(formats[path], ())
         what = f"load_kwargs: files in the format {formats[path]} do not take"
         must_be_known(options, known, what, where=where, error=DataError)
-    if limit is None and all(file_format == "arrow" for file_format in formats.values()):
-        return _map_arrow_files(paths, where)
-    writer = TableWriter(where)
-    for path in paths:
-        reader = _READERS[formats[path]]
-        for table in _checked(reader(path, encoding, limit, dict(options)), path, encoding, where):
-            if limit is not None:
-                table = table.slice(0, limit - writer.rows)
-            writer.add(table)
-            if limit is not None and writer.rows >= limit:
-                return writer.finish()
-    return writer.finish()
+    types = arrow_types(column_types or {})
+    files = [DataFile(path, where, encoding, limit, options, fields, types, fill_missing) for path in paths]
+    if limit is None and not types and all(name == "arrow" for name in formats.values()):
+        mapped = _mapped(files)
+        if mapped is not None:
+            return mapped
+    joined = JoinedRows(where, limit, fill_missing)
+    for file in files:
+        rest = None if limit is None else limit - joined.rows
+        _read_into(joined, replace(file, limit=rest), formats[file.path])
+    return joined.finish()
+
+
+def _mapped(files: list[DataFile]) -> Dataset | None:
+    """Arrow files as they lie, memory-mapped; None where they are not all of one schema."""
+    from datasets import concatenate_datasets
+
+    parts: list[Dataset] = []
+    first = None
+    for file in files:
+        try:
+            part = map_arrow(file)
+        except (OSError, ValueError):  # the reader says what is wrong
+            part = None
+        first = first or (part.features if part is not None else None)
+        if part is None or part.features != first:
+            return None
+        wanted = file.wanted(part.column_names)
+        parts.append(part.select_columns(wanted) if file.fields else part)
+    return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
+
+
+def _read_into(joined: JoinedRows, file: DataFile, file_format: str) -> None:
+    names: dict[str, None] = {}
+    for table in _checked(_READERS[file_format](file), file):
+        names.update(dict.fromkeys(table.column_names))
+        if file.fields:
+            table = table.select([name for name in file.fields if name in table.column_names])
+        joined.add(table, file, csv=file_format in _CELLS)
+        typed = file_format in _TYPED_FROM_THE_START or (file_format in _CELLS and names.keys() <= file.types.keys())
+        if joined.full and typed:
+            break
+    if file.fields:
+        file.wanted(list(names))
+    joined.end_file(file)
 
 
 def _format(path: Path, file_format: str | None, where: str) -> str:
@@ -118,215 +167,19 @@ def near_files(path: Path) -> str:
     return did_you_mean(path.name, (sibling.name for sibling in path.parent.iterdir()))
 
 
-def _checked(parts: Iterator[_Part], path: Path, encoding: str, where: str) -> Iterator[pa.Table]:
-    """The tables of one file; what Arrow finds wrong with it becomes a DataError that names file and line."""
+def _checked(parts: Iterator[pa.Table], file: DataFile) -> Iterator[pa.Table]:
+    """The tables of one file; what is found wrong with it becomes a DataError that names file and line."""
     import pyarrow as pa
 
     try:
-        for part in parts:
-            table = part if isinstance(part, pa.Table) else pa.Table.from_batches([part])
-            names = table.column_names
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise DataError(f"the column {twice[0]!r} is there twice", where=f"{where}, file {path}")
-            if encoding and format_of(path) not in ("parquet", "arrow"):
-                if any(pa.types.is_binary(column.type) for column in table.columns):  # csv's way of "not UTF-8"
-                    raise _bad_encoding(path, encoding, where)
-                table.validate(full=True)
-            yield table
-    except LookupError as error:
-        raise DataError(f"unknown encoding {encoding!r}: {error}", where=where) from error
+        yield from parts
     except UnicodeError as error:
-        raise _bad_encoding(path, encoding, where) from error
+        raise file.bad_encoding() from error
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error) or "UTF-8" in str(error):
-            raise _bad_encoding(path, encoding, where) from error
-        if path.stat().st_size == 0 or "Empty" in str(error):
-            raise DataError(f"the file {path.name!r} is empty", where=f"{where}, file {path}") from error
-        raise DataError(f"the file {path.name!r} cannot be read: {error}", where=f"{where}, file {path}") from error
-
-
-def _bad_encoding(path: Path, encoding: str, where: str) -> DataError:
-    """The error for text that does not decode, with the byte and the line where it stops."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    offset, line = 0, 1
-    spot = ""
-    with _open_bytes(path) as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            pending = len(decoder.getstate()[0])
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                at = offset - pending + error.start
-                line += chunk[: max(error.start - pending, 0)].count(b"\n")
-                spot = f": byte 0x{error.object[error.start]:02x} at offset {at}, line {line}"
-                break
-            offset += len(chunk)
-            line += chunk.count(b"\n")
-    return DataError(
-        f"the file {path.name!r} is not valid {encoding}{spot}",
-        where=f"{where}, file {path}",
-        hint="set encoding to the one that the file was written in, such as 'latin-1' or 'cp1252'",
-    )
-
-
-def _open_bytes(path: Path) -> IO[bytes]:
-    import pyarrow as pa
-
-    return pa.input_stream(str(path), compression=COMPRESSIONS.get(path.suffix.lower()))
-
-
-def _read_csv(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
-    import pyarrow as pa
-    import pyarrow.csv
-
-    parse = pyarrow.csv.ParseOptions(
-        delimiter=options.get("delimiter", options.get("sep", ",")),
-        quote_char=options.get("quotechar", '"') or False,
-        escape_char=options.get("escapechar") or False,
-        newlines_in_values=True,  # reviews have them
-    )
-    read = pyarrow.csv.ReadOptions(
-        encoding=codecs.lookup(encoding).name,
-        column_names=options.get("column_names", options.get("names")),
-        skip_rows=options.get("skip_rows", options.get("skiprows", 0)),
-    )
-    small = path.suffix.lower() not in COMPRESSIONS and path.stat().st_size <= IN_MEMORY_BYTES
-    if limit is None and small:
-        try:
-            yield pyarrow.csv.read_csv(_open_bytes(path), read, parse)
-        except pa.ArrowInvalid:
-            read.use_threads = False  # only the single-threaded reader says in which row
-            yield pyarrow.csv.read_csv(_open_bytes(path), read, parse)
-        return
-    read.block_size = _STREAM_BLOCK if limit is None else 1 << 20
-    with pyarrow.csv.open_csv(_open_bytes(path), read, parse) as stream:
-        yield from stream
-
-
-def _read_tsv(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
-    delimiter = options.pop("sep", "\t")
-    return _read_csv(path, encoding, limit, {"delimiter": delimiter, **options})
-
-
-def _read_json(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
-    import pyarrow as pa
-    import pyarrow.json
-
-    with _open_bytes(path) as file:
-        start = file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()[:1]
-    if not start:
-        raise pa.ArrowInvalid("Empty JSON file")
-    if start == b"[" or options.get("field"):
-        yield from _read_json_document(path, encoding, limit, options.get("field"))
-        return
-    source = _open_bytes(path)
-    if codecs.lookup(encoding).name not in ("utf-8", "ascii"):
-        source = pa.transcoding_input_stream(source, encoding, "utf8")
-    try:
-        if limit is None and path.stat().st_size <= IN_MEMORY_BYTES:
-            yield pyarrow.json.read_json(source, pyarrow.json.ReadOptions(block_size=_STREAM_BLOCK))
-            return
-        block = _STREAM_BLOCK if limit is None else 1 << 20
-        yield from pyarrow.json.open_json(source, pyarrow.json.ReadOptions(block_size=block))
-    except pa.ArrowInvalid as error:
-        raise pa.ArrowInvalid(_broken_line(path, encoding) or str(error)) from error
-
-
-def _read_json_document(path: Path, encoding: str, limit: int | None, field: str | None) -> Iterator[pa.Table]:
-    import pyarrow as pa
-
-    with _open_bytes(path) as file:
-        text = file.read().decode(encoding)
-    try:
-        document = json.loads(text.removeprefix("\ufeff"))
-    except json.JSONDecodeError as error:
-        raise pa.ArrowInvalid(f"line {error.lineno}: {error.msg}") from error
-    if field:
-        if not isinstance(document, dict) or field not in document:
-            raise pa.ArrowInvalid(f"there is no field {field!r} at its top")
-        document = document[field]
-    if isinstance(document, dict):  # {column: [values]}
-        yield pa.table(document).slice(0, limit)
-        return
-    bad = next((index for index, row in enumerate(document) if not isinstance(row, dict)), None)
-    if bad is not None:
-        raise pa.ArrowInvalid(f"item {bad} of the list is not an object")
-    if not document:
-        raise pa.ArrowInvalid("Empty JSON file")
-    yield pa.Table.from_pylist(document[:limit])
-
-
-def _broken_line(path: Path, encoding: str) -> str | None:
-    """Which line of a jsonl file does not parse, and why."""
-    with _open_bytes(path) as file:
-        for number, line in enumerate(io.TextIOWrapper(file, encoding), start=1):
-            try:
-                if line.strip() and not isinstance(json.loads(line), dict):
-                    return f"line {number} is not an object"
-            except json.JSONDecodeError as error:
-                return f"line {number}: {error.msg} at column {error.colno}"
-    return None
-
-
-def _read_parquet(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
-        if not file.metadata.num_rows:
-            yield file.schema_arrow.empty_table()
-        yield from file.iter_batches(batch_size=min(limit or 65536, 65536))
-
-
-def _read_arrow(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as source:
-        try:
-            stream = pa.ipc.open_stream(source)
-        except pa.ArrowInvalid:
-            file = pa.ipc.open_file(source)
-            yield from (file.get_batch(index) for index in range(file.num_record_batches))
-        else:
-            yield from stream
-
-
-def _map_arrow_files(paths: list[Path], where: str) -> Dataset:
-    """Arrow files as they lie, memory-mapped; those in the file form (not the stream form) are read."""
-    import pyarrow as pa
-    from datasets import Dataset, concatenate_datasets
-
-    parts = []
-    for path in paths:
-        try:
-            parts.append(Dataset.from_file(str(path)))
-        except pa.ArrowInvalid:
-            writer = TableWriter(where)
-            for table in _checked(_read_arrow(path, "", None, {}), path, "", where):
-                writer.add(table)
-            parts.append(writer.finish())
-    return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
-
-
-def _read_text(path: Path, encoding: str, limit: int | None, options: dict) -> Iterator[_Part]:
-    import pyarrow as pa
-
-    with _open_bytes(path) as file:
-        opened = io.TextIOWrapper(file, encoding, newline="\n")
-        lines = itertools.islice((line.rstrip("\r\n") for line in opened), limit)
-        first = next(lines, None)
-        if first is None:
-            raise pa.ArrowInvalid("Empty text file")
-        yield pa.table({"text": [first, *itertools.islice(lines, 99_999)]})
-        for first in lines:
-            yield pa.table({"text": [first, *itertools.islice(lines, 99_999)]})
-
-
-_READERS = {
-    "csv": _read_csv,
-    "tsv": _read_tsv,
-    "json": _read_json,
-    "parquet": _read_parquet,
-    "arrow": _read_arrow,
-    "text": _read_text,
-}
+            raise file.bad_encoding() from error
+        if file.path.stat().st_size == 0 or "Empty" in str(error):
+            raise file.broken("is empty") from error
+        raise file.broken(f"cannot be read: {error}") from error
+    except (OSError, EOFError) as error:
+        raise file.broken(f"cannot be read: it is damaged or cut short: {error}", "is it whole?") from error

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, did_you_mean
-from runway.log import warning
+from runway.errors import ConfigError, DataError, must_be_whole
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, ragged
 from runway.transforms.base import HFDatasetTransform
-from runway.transforms.loading.tokenizer import TOKENIZER_KEYS, tokenizer_of_node
+from runway.transforms.loading.tokenizer import check_keys, tokenizer_of_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,26 +54,27 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
             tokenizer_config = self.from_config("tokenizer_config")
         if tokenizer_config is None:
             raise ConfigError("`tokenizer_config` must be given", where=f"{self.where}, setup_kwargs")
-        for key in tokenizer_config:
-            if key not in TOKENIZER_KEYS:
-                warning(f"{self.where}: tokenizer_config.{key} is not used ({did_you_mean(key, TOKENIZER_KEYS)})")
+        check_keys(tokenizer_config)
         self.tokenizer_config = tokenizer_config
         self.tokenize_fields_list = list(tokenize_fields_list)
+        must_be_whole("batch_size", batch_size, least=1, where=self.where)
         self.batch_size = batch_size
         self.num_proc = _num_proc
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
         tokenizer = tokenizer_of_node(self, self.tokenizer_config)
-        return self.map_splits(data, lambda dataset: self._tokenize(dataset, tokenizer))
+        parts = self.splits_of(data)
+        tokens = {split: self._tokenize(dataset, tokenizer, split) for split, dataset in parts.items()}
+        return self.with_splits(data, tokens)
 
-    def _tokenize(self, dataset: Dataset, tokenizer: Any) -> Dataset:
+    def _tokenize(self, dataset: Dataset, tokenizer: Any, split: str) -> Dataset:
         from datasets import Features
 
         kwargs = dict(self.tokenizer_config.get("tokenize_kwargs") or {})
         kwargs.pop("return_tensors", None)  # tensors are made when a batch is
         fields = [[field] if isinstance(field, str) else list(field) for field in self.tokenize_fields_list]
         for field in fields:
-            self._check_columns(dataset, field, bool(kwargs.get("is_split_into_words")))
+            self._check_columns(dataset, field, bool(kwargs.get("is_split_into_words")), split)
         if self.num_proc and self.num_proc > 1 and not tokenizer.is_fast:
             return self._map(dataset, fields, tokenizer, kwargs)
         writer = TableWriter(self.where)
@@ -99,8 +99,8 @@ class HFDatasetTokenizeTransform(HFDatasetTransform):
 
         return dataset.map(tokenize, batched=True, batch_size=self.batch_size, num_proc=self.num_proc)
 
-    def _check_columns(self, dataset: Dataset, columns: list[str], words: bool) -> None:
-        self.need_columns(dataset, columns, setting="tokenize_fields_list")
+    def _check_columns(self, dataset: Dataset, columns: list[str], words: bool, split: str) -> None:
+        self.need_columns(dataset, columns, split=split, setting="tokenize_fields_list")
         for name in columns:
             kind = str(getattr(dataset.features[name], "dtype", dataset.features[name]))
             if not words and kind not in ("string", "large_string", "null"):

@@ -6,11 +6,13 @@ import io
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, must_be, must_be_known
+from runway.errors import ConfigError, DataError, must_be, must_be_known, must_be_whole
 from runway.log import info, warning
+from runway.pretrained import open_pretrained
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import column
 from runway.transforms.base import BaseTransform, as_dataset_dict
@@ -28,6 +30,8 @@ PIECES = rf"{SPACE}?\p{{P}}|{SPACE}?[^{SPACE}\p{{P}}]+|{SPACE}"
 """What a piece may not cross: words and punctuation marks, each with the space before it."""
 PIECES_OF_SENTENCEPIECE = rf"{SPACE}?[^{SPACE}]+|{SPACE}"
 """The same for sentencepiece, which divides words from marks by itself, at the change of script."""
+MOST_UNKNOWN = 0.05
+"""The largest share of a text's characters that may be unknown because a vocabulary has no room for them."""
 LONGEST_TEXT = 1 << 16
 """Bytes of a text that sentencepiece trains on at most; it passes over longer ones without a word."""
 
@@ -45,8 +49,8 @@ class TokenizerPair(dict):
         """Load what ``save_to_dir`` has saved."""
         from transformers import PreTrainedTokenizerFast
 
-        sides = ("source", "target")
-        return cls({side: PreTrainedTokenizerFast.from_pretrained(str(directory / side)) for side in sides})
+        load = partial(open_pretrained, PreTrainedTokenizerFast, where=str(directory))
+        return cls({side: load(directory / side) for side in ("source", "target")})
 
 
 @register_transform_functor
@@ -65,7 +69,7 @@ class TrainTokenizer(BaseTransform):
         library: str | None = None,
         joint: bool = True,
         min_frequency: int = 2,
-        character_coverage: float = 1.0,
+        character_coverage: float | None = None,
         columns: Sequence[str] = ("source", "target"),
         split: str = "train",
         max_texts: int | None = None,
@@ -83,6 +87,8 @@ class TrainTokenizer(BaseTransform):
             min_frequency: how often a pair of pieces must occur to become one, for ``bpe`` of ``tokenizers``.
             character_coverage: the share of the text's characters that get an entry of their own; the others, the
                 rarest, are unknown. Below 1 for scripts with many characters; not for ``unigram`` of ``tokenizers``.
+                None is 1, but where ``bpe`` of ``tokenizers`` has no room for all, the rarest are left out with a
+                warning, up to one in 20 of the text's characters.
             columns: the text columns, source and target.
             split: the split to train on; the others must stay unseen.
             max_texts: train on so many texts of a column at most, spread over the split.
@@ -98,14 +104,16 @@ class TrainTokenizer(BaseTransform):
         must_be(vocab_size > len(ROLES), "vocab_size", whole, vocab_size, where=where)
         least = 1 if (library, algorithm) == ("tokenizers", "unigram") else 0
         must_be(
-            0 < character_coverage <= 1 and character_coverage >= least,
+            character_coverage is None or (0 < character_coverage <= 1 and character_coverage >= least),
             "character_coverage",
             "above 0 and at most 1",
             character_coverage,
             where=where,
             hint="the unigram of tokenizers takes 1 only; that of sentencepiece takes others too",
         )
-        must_be(max_texts is None or max_texts >= 1, "max_texts", "1 or more", max_texts, where=where)
+        if max_texts is not None:
+            must_be_whole("max_texts", max_texts, least=1, where=where, hint="null takes all")
+        must_be_whole("min_frequency", min_frequency, least=0, where=where)
         special = {**SPECIAL_TOKENS, **(special_tokens or {})}
         are_names = all(isinstance(token, str) and token for token in special.values())
         if set(special) != set(ROLES) or not are_names or len(set(special.values())) < len(ROLES):
@@ -123,10 +131,11 @@ class TrainTokenizer(BaseTransform):
 
     def _call(self, data: Any) -> Any:
         data = as_dataset_dict(data)
+        split = ""
         if isinstance(data, Mapping):
             must_be_known([self.split], data, "there is no split", where=self.where, error=DataError)
-            data = data[self.split]
-        self.need_columns(data, self.columns)
+            data, split = data[self.split], self.split
+        self.need_columns(data, self.columns, split=split, setting="columns")
         texts = {name: self._texts(data, name) for name in self.columns}
         if self.joint:
             return self._train([text for part in texts.values() for text in part], " and ".join(self.columns))
@@ -197,7 +206,8 @@ class TrainTokenizer(BaseTransform):
         trainer: Any
         if self.algorithm == "bpe":
             tokenizer = Tokenizer(models.BPE(unk_token=unk))
-            limit: dict[str, Any] = {} if self.character_coverage == 1 else {"limit_alphabet": self._alphabet(texts)}
+            room = self._alphabet(texts)
+            limit: dict[str, Any] = {} if room is None else {"limit_alphabet": room}
             trainer = trainers.BpeTrainer(min_frequency=self.min_frequency, **settings, **limit)
         else:
             tokenizer = Tokenizer(models.Unigram())
@@ -211,14 +221,37 @@ class TrainTokenizer(BaseTransform):
             raise
         return tokenizer
 
-    def _alphabet(self, texts: list[str]) -> int:
-        """How many characters, from the most frequent down, make up the share that is to be covered."""
+    def _alphabet(self, texts: list[str]) -> int | None:
+        """How many characters, from the most frequent down, get an entry of their own; None: all.
+
+        Raises:
+            ConfigError: too many would be unknown.
+        """
         from collections import Counter
         from itertools import accumulate
 
-        counts = [count for _, count in Counter("".join(texts)).most_common()]
-        goal = self.character_coverage * sum(counts)
-        return next(number for number, total in enumerate(accumulate(counts), start=1) if total >= goal)
+        if self.character_coverage == 1:
+            return None
+        # As `_prepare` has them cut: each text begins with a space, and is free of double ones.
+        found = Counter(char for text in texts for char in SPACE + SPACE.join(text.split())).most_common()
+        counts = [count for _, count in found]
+        if self.character_coverage is not None:
+            goal = self.character_coverage * sum(counts)
+            return next(number for number, total in enumerate(accumulate(counts), start=1) if total >= goal)
+        room = self.vocab_size - len(ROLES)
+        if len(found) <= room:
+            return None
+        lost, needed = sum(counts[room:]), len(found) + len(ROLES)
+        if lost > MOST_UNKNOWN * sum(counts):
+            raise self._too_small(needed)
+        rarest = ", ".join(repr(character) for character, _ in found[room:][:5])
+        more = f" and {len(found) - room - 5} more" if len(found) - room > 5 else ""
+        warning(
+            f"{self.name}: `vocab_size` {self.vocab_size} has no room for {len(found) - room} of {len(found)} "
+            f"characters ({rarest}{more}): {lost} of {sum(counts)} in the text are unknown; {needed} entries hold all"
+        )
+        self.note("characters without an entry", {"characters": len(found) - room, "of the text": lost / sum(counts)})
+        return room
 
     def _prepare(self, tokenizer: Any, pieces: str = PIECES) -> None:
         """How a text is cut before pieces are looked for, and put together again."""
@@ -284,7 +317,7 @@ class TrainTokenizer(BaseTransform):
                 model_writer=written,
                 model_type=self.algorithm,
                 vocab_size=vocab_size,
-                character_coverage=self.character_coverage,
+                character_coverage=1.0 if self.character_coverage is None else self.character_coverage,
                 normalization_rule_name="identity",
                 minloglevel=2,
                 max_sentence_length=LONGEST_TEXT,

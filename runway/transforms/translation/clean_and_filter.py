@@ -6,8 +6,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, must_be, told_as_config_error
+from runway.errors import ConfigError, DataError, must_be, must_be_whole, told_as_config_error
 from runway.log import info
+from runway.metrics._languages import is_unspaced, is_written_unspaced
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, lengths
 from runway.transforms.base import HFDatasetTransform
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 SOURCE, TARGET = SIDES = ("source", "target")
+WORDS, CHARACTERS = "words", "characters"
 FORMS = ("NFC", "NFKC", "NFD", "NFKD")
 BATCH_ROWS = 50_000
 
@@ -73,6 +75,8 @@ class CleanPairs(HFDatasetTransform):
 
     def _call(self, data: Dataset | DatasetDict) -> Dataset | DatasetDict:
         self.changed: dict[str, int] = {}
+        for split, pairs in self.splits_of(data, quiet=True).items():
+            self.need_columns(pairs, SIDES, split=split)
         cleaned = self.map_splits(data, self._clean)
         if self.changed:
             info(f"{self.name}: changed " + "; ".join(f"{count} by {name}" for name, count in self.changed.items()))
@@ -80,7 +84,6 @@ class CleanPairs(HFDatasetTransform):
         return cleaned
 
     def _clean(self, dataset: Dataset) -> Dataset:
-        self.need_columns(dataset, SIDES)
         if not len(dataset):
             return dataset
         writer = TableWriter(self.where)
@@ -140,6 +143,8 @@ class FilterPairs(HFDatasetTransform):
         max_ratio: float | None = None,
         ratio_slack: int = 3,
         unit: str = "words",
+        source_lang: str | None = None,
+        target_lang: str | None = None,
         drop_identical: bool = False,
         drop_duplicates: str | None = "pair",
         not_in_splits: str | Sequence[str] = (),
@@ -151,9 +156,13 @@ class FilterPairs(HFDatasetTransform):
             drop_empty: pairs with an empty side.
             min_length: pairs with a side shorter than this.
             max_length: pairs with a side longer than this.
-            max_ratio: pairs whose longer side is more than so many times the shorter.
+            max_ratio: pairs whose longer side is more than so many times the shorter. Where one counts in words and
+                the other in characters, the ratio is relative to the typical one (the median) of the split.
             ratio_slack: sides that differ by no more than this pass ``max_ratio``: "Yes." may be "Ja, sicher doch."
-            unit: what lengths count: ``words`` (between spaces) or ``characters``.
+            unit: what lengths count: ``words`` (between spaces; of a side whose language is written without, such as
+                Chinese, characters) or ``characters``.
+            source_lang: the language of the sources; null lets their script tell whether it has spaces between words.
+            target_lang: that of the targets.
             drop_identical: pairs whose sides are the same text, which nobody has translated.
             drop_duplicates: of those with the same ``pair`` (or ``source``, or ``target``) keep the first; null keeps
                 all.
@@ -163,10 +172,13 @@ class FilterPairs(HFDatasetTransform):
         """
         super().setup(**kwargs)
         where = f"{self.where}, setup_kwargs"
-        must_be(unit in ("words", "characters"), "unit", "'words' or 'characters'", unit, where=where)
+        must_be(unit in (WORDS, CHARACTERS), "unit", "'words' or 'characters'", unit, where=where)
         same = {None: [], "pair": list(SIDES), "source": ["source"], "target": ["target"]}
         kinds = "'pair', 'source', 'target' or null"
         must_be(drop_duplicates in same, "drop_duplicates", kinds, drop_duplicates, where=where)
+        for name, value in (("min_length", min_length), ("max_length", max_length), ("ratio_slack", ratio_slack)):
+            if value is not None:
+                must_be_whole(name, value, least=0, where=where, hint="null is for no limit")
         must_be(max_ratio is None or max_ratio >= 1, "max_ratio", "1 or more", max_ratio, where=where)
         self.drop_empty = drop_empty
         self.min_length = min_length
@@ -174,6 +186,7 @@ class FilterPairs(HFDatasetTransform):
         self.max_ratio = max_ratio
         self.ratio_slack = ratio_slack
         self.unit = unit
+        self.languages = {SOURCE: source_lang, TARGET: target_lang}
         self.drop_identical = drop_identical
         self.drop_duplicates = same[drop_duplicates]
         if not_in_splits == "others" and self.splits_to_process is None:
@@ -191,6 +204,8 @@ class FilterPairs(HFDatasetTransform):
         if names == "others":
             names = [name for name in data if name not in (self.splits_to_process or data) and len(data[name])]
         held_out = {name: self.split(data, name) for name in names}
+        for name, pairs in held_out.items():
+            self.need_columns(pairs, SIDES, split=name, setting="not_in_splits")
         filters = {
             name: self._filter(part, name, {other: rows for other, rows in held_out.items() if other != name})
             for name, part in self.splits_of(data).items()
@@ -211,17 +226,21 @@ class FilterPairs(HFDatasetTransform):
 
         self.need_columns(dataset, SIDES, split=split)
         kept = RowFilter(dataset)
-        source, target = (self._lengths(dataset, side) for side in SIDES)
+        units = {side: self._unit(dataset, side) for side in SIDES}
+        source, target = (self._lengths(dataset, side, units[side]) for side in SIDES)
         short, long = np.minimum(source, target), np.maximum(source, target)
+        told = units[SOURCE]
+        if units[SOURCE] != units[TARGET]:
+            told = f"words ({next(side for side in SIDES if units[side] == CHARACTERS)}: characters)"
         if self.drop_empty:
             kept.apply(source > 0, "with an empty source")
             kept.apply(target > 0, "with an empty target")
         if self.min_length is not None:
-            kept.apply(short >= self.min_length, f"shorter than {self.min_length} {self.unit}")
+            kept.apply(short >= self.min_length, f"shorter than {self.min_length} {told}")
         if self.max_length is not None:
-            kept.apply(long <= self.max_length, f"longer than {self.max_length} {self.unit}")
+            kept.apply(long <= self.max_length, f"longer than {self.max_length} {told}")
         if self.max_ratio is not None:
-            fits = (long <= self.max_ratio * short) | (long - short <= self.ratio_slack)
+            fits = self._similar(source, target, units)
             kept.apply(fits, f"with a length ratio above {self.max_ratio:g}")
         if self.drop_identical:
             differ = pc.not_equal(column(dataset, SOURCE), column(dataset, TARGET))
@@ -234,13 +253,33 @@ class FilterPairs(HFDatasetTransform):
                 kept.apply(pc.invert(among).to_numpy(), f"whose {side} is in {name} too")
         return kept
 
-    def _lengths(self, dataset: Dataset, side: str) -> np.ndarray:
+    def _unit(self, dataset: Dataset, side: str) -> str:
+        """What the lengths of a side count."""
+        language, texts = self.languages[side], column(dataset, side)
+        if self.unit == WORDS and (is_unspaced(language) if language else is_written_unspaced(texts)):
+            info(f"{self.name}: lengths of the {side} are in characters, as it is written without spaces between words")
+            return CHARACTERS
+        return self.unit
+
+    def _similar(self, source: np.ndarray, target: np.ndarray, units: Mapping[str, str]) -> np.ndarray:
+        """Which pairs, bool ``[rows]``, are alike in length by ``max_ratio`` and ``ratio_slack``."""
+        import numpy as np
+
+        assert self.max_ratio is not None
+        both = (source > 0) & (target > 0)
+        if units[SOURCE] != units[TARGET] and both.any():  # characters become words of the other side
+            typical = float(np.median(source[both] / target[both]))
+            source, target = (source / typical, target) if units[SOURCE] == CHARACTERS else (source, target * typical)
+        short, long = np.minimum(source, target), np.maximum(source, target)
+        return (long <= self.max_ratio * short) | (long - short <= self.ratio_slack)
+
+    def _lengths(self, dataset: Dataset, side: str, unit: str) -> np.ndarray:
         """The length of each text, ``[rows]``; 0 for white space alone."""
         import pyarrow.compute as pc
 
         texts = pc.utf8_trim_whitespace(pc.fill_null(column(dataset, side), ""))
         characters = lengths(texts)
-        if self.unit == "characters":
+        if unit == CHARACTERS:
             return characters
         spaces = pc.count_substring_regex(texts, r"\s+").to_numpy()
         return (spaces + 1) * (characters > 0)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runway.errors import ConfigError, DataError, must_be
-from runway.log import info
+from runway.errors import ConfigError, DataError, must_be, must_be_whole
+from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import TableWriter, column, lengths, ragged
 from runway.transforms.base import VALIDATION_NAMES, HFDatasetTransform
@@ -114,7 +114,9 @@ class EncodePairs(HFDatasetTransform):
         for policy in on_too_long.values() if isinstance(on_too_long, Mapping) else [on_too_long]:
             must_be(policy in POLICIES, "on_too_long", f"one of {', '.join(POLICIES)}", policy, where=where)
         for name, value in (("max_length", max_length), ("max_target_length", max_target_length)):
-            must_be(value is None or value >= 1, name, "1 or more", value, where=where)
+            if value is not None:
+                must_be_whole(name, value, least=1, where=where, hint="null is for no limit")
+        must_be_whole("batch_size", batch_size, least=1, where=where)
         self.tokenizer_config = tokenizer_config
         self.limits = {"source": max_length, "target": max_target_length or max_length}
         self.on_too_long = on_too_long
@@ -183,7 +185,8 @@ class EncodePairs(HFDatasetTransform):
         facts = {"pairs": len(rows), "dropped": kept.dropped, **counts, **_token_facts(rows)}
         reasons = [f"{count} dropped {reason}" for reason, count in kept.dropped.items()]
         reasons += [f"truncated: {counts['truncated']}"] if counts["truncated"] else []
-        info(
+        tell = warning if len(rows) < len(encoded) / 2 else info
+        tell(
             f"{self.name}: {split} {len(rows)} pairs, {facts['source tokens']} + {facts['target tokens']} tokens"
             + "".join(f"; {reason}" for reason in reasons)
         )

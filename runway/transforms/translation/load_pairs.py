@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.assets import assets_cache, fetch, is_asset
-from runway.errors import ConfigError, DataError, RunwayError, did_you_mean, must_be
+from runway.errors import ConfigError, DataError, RunwayError, did_you_mean, must_be, must_be_whole
 from runway.log import info, warning
 from runway.registry import register_transform_functor
 from runway.transforms.arrow_tables import dataset_of
@@ -19,6 +19,7 @@ from runway.transforms.base import BaseTransform
 from runway.transforms.loading.data_files import format_of, near_files, read_files
 from runway.transforms.loading.hf_dataset import load_splits
 from runway.transforms.loading.sqlite import is_sqlite, query_sqlite
+from runway.walk import is_hidden
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,6 +118,7 @@ class LoadParallelText(BaseTransform):
         self.query_parameters = dict(query_parameters or {})
         self.sha256 = sha256
         self.encoding = encoding
+        must_be_whole("dummy_rows", dummy_rows, least=1, where=self.where)
         self.dummy_rows = dummy_rows
         self.load_kwargs = dict(load_kwargs or {})
         self._check_settings()
@@ -210,7 +212,7 @@ class LoadParallelText(BaseTransform):
         if not local.exists():
             where = f"{self.where}, {local}"
             raise DataError(f"there is no file or folder {path!r}", where=where, hint=near_files(local))
-        return local if local.is_dir() else self.track_file(local)
+        return self.track_folder(local) if local.is_dir() else self.track_file(local)
 
     # -- two files
 
@@ -242,21 +244,8 @@ class LoadParallelText(BaseTransform):
         Raises:
             DataError: the file is empty, damaged, or in another encoding.
         """
-        import pyarrow as pa
-
-        try:
-            found = read_files([path], where=self.where, file_format="text", encoding=self.encoding, limit=self.limit)
-        except OSError as error:
-            raise DataError(
-                f"the file {path.name!r} cannot be read: {error}",
-                where=f"{self.where}, file {path}",
-                hint="is it whole, and compressed as its name says?",
-            ) from error
-        lines = found.with_format("arrow")[:].column("text")
-        if len(lines) and lines[0].as_py().startswith("\ufeff"):  # a byte order mark
-            first = pa.array([lines[0].as_py()[1:]], lines.type)
-            lines = pa.chunked_array([first, *lines.slice(1).chunks], lines.type)
-        return lines
+        found = read_files([path], where=self.where, file_format="text", encoding=self.encoding, limit=self.limit)
+        return found.with_format("arrow")[:].column("text")
 
     # -- a table
 
@@ -447,7 +436,7 @@ def _pairs_in_folder(
     Raises:
         DataError: a file is missing.
     """
-    names = sorted(entry.name for entry in folder.iterdir())
+    names = sorted(entry.name for entry in folder.iterdir() if not is_hidden(entry.name))
     stems = [name[: -len(end)] for name in names for end in _endings(languages[0]) if name.endswith(end)]
     if not stems:
         others = [name for name in names if name.endswith(tuple(_endings(languages[1])))]

@@ -1,4 +1,4 @@
-"""``--reset``: earlier versions go only once the new training has made its first step, whatever happens before."""
+"""``--reset``: earlier versions go only once the new training has a checkpoint, whatever happens before."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runway.errors import ExperimentError
 from runway.experiment import ExperimentFolder, Interrupted
+from runway.experiment.folders.in_use import training_in
 from runway.experiment.folders.reset import Reset, recover
 from runway.experiment.folders.runs import find_runs
 from runway.registry import register_executor
@@ -49,6 +50,11 @@ class FailsAt(TinyRegression):
         """At the second step."""
         if batch_idx == 1:
             self._fail("step")
+
+    def on_validation_end(self) -> None:
+        """Behind the checkpoint that is written before a validation."""
+        if not self.trainer.sanity_checking:
+            self._fail("validation")
 
 
 def _reset(path: Path, fails_at: str, number: int = 0, **flags: Any) -> None:
@@ -87,26 +93,47 @@ def test_a_stop_before_the_first_step_gives_all_back(tmp_path: Path) -> None:
     assert _content(runs) == before
 
 
-def test_after_the_first_step_they_are_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("number", [0, signal.SIGKILL])
+def test_after_the_first_checkpoint_they_are_gone(tmp_path: Path, number: int) -> None:
     runs = _two_versions(tmp_path)
+    if number:
+        assert _killed(tmp_path, "validation", "tags=['new']") == -number
+        recover(tiny(tmp_path).folder)
+    else:
+        with pytest.raises(RuntimeError, match="no coffee at validation"):
+            _reset(tmp_path, "validation", tags=["new"])
+    assert _visible(runs) == ["tiny_V0_tag:new"]
+
+
+def test_one_that_fails_between_its_first_step_and_its_first_checkpoint_is_kept_beside_them(tmp_path: Path) -> None:
+    runs = _two_versions(tmp_path)
+    before = _content(runs)
     with pytest.raises(RuntimeError, match="no coffee at step"):
         _reset(tmp_path, "step", tags=["new"])
-    assert names(runs) == ["tiny_V0_tag:new"]
-    assert "deleted tiny_V0, tiny_V1_tag:small" in capsys.readouterr().err
+    assert names(runs) == [*BOTH, "tiny_V2_tag:new"]
+    assert {path: content for path, content in _content(runs).items() if "_V2" not in path} == before
+
+
+def _killed(path: Path, fails_at: str, flags: str = "") -> int:
+    """The exit code of a process that kills itself in a training with ``--reset``."""
+    code = (
+        "from pathlib import Path\n"
+        "from tests.experiment.folders import test_reset\n"
+        f"test_reset._reset(Path({str(path)!r}), {fails_at!r}, {int(signal.SIGKILL)}, {flags})\n"
+    )
+    repository = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    return subprocess.run([sys.executable, "-c", code], cwd=repository, env=environment, check=False).returncode
+
+
+def _visible(folder: Path) -> list[str]:
+    return [name for name in names(folder) if not name.startswith(("__", "."))]
 
 
 def test_what_a_killed_start_left_aside_comes_back_at_the_next(tmp_path: Path) -> None:
     runs = _two_versions(tmp_path)
     before = _content(runs)
-    killed = (
-        "from pathlib import Path\n"
-        "from tests.experiment.folders import test_reset\n"
-        f"test_reset._reset(Path({str(tmp_path)!r}), 'start', {int(signal.SIGKILL)})\n"
-    )
-    repository = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(repository)}
-    ended = subprocess.run([sys.executable, "-c", killed], cwd=repository, env=environment, check=False)
-    assert ended.returncode == -signal.SIGKILL
+    assert _killed(tmp_path, "start") == -signal.SIGKILL
     assert not set(BOTH[1:]) & set(names(runs))
     assert [run.path.name for run in find_runs(runs)] == ["tiny_V0"]  # the start that was killed
     tiny(tmp_path, "exp_version=1").test()
@@ -164,14 +191,35 @@ def test_a_version_whose_number_is_taken_stays_aside_and_is_told(
     assert names(tmp_path) == ["tiny_V0", "tiny_V1"]
 
 
-def test_versions_that_cannot_all_be_moved_stay(tmp_path: Path) -> None:
-    folder = _made(tmp_path, 0, 1)
+def test_one_that_trains_stays_and_one_that_is_gone_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _made(tmp_path, 0, 1, 2)
     reset = Reset(folder)
     reset.confirm(assume_yes=True)
-    folder.remove([folder.get(1)])  # somebody else was faster
-    with pytest.raises(ExperimentError, match="cannot move the earlier versions"):
+    folder.remove([folder.get(1), folder.get(2)])  # another reset was faster, and has begun a V2
+    _made(tmp_path, 2)
+    with training_in(folder.get(0).path):
         reset.begin()
-    assert names(tmp_path) == ["tiny_V0"]
+        told = capsys.readouterr().err
+        assert "tiny_V0 stays" in told
+        assert told.count("is gone") == 2
+        with ExitStack() as held:
+            new = folder.claim(held=held)
+            reset.record_claimed(new)
+            reset.finish()
+    assert _visible(tmp_path) == ["tiny_V0", "tiny_V2", "tiny_V3"]
+
+
+def test_what_stands_aside_outlives_a_version_that_has_taken_the_number_since(tmp_path: Path) -> None:
+    folder = _made(tmp_path, 0)
+    reset = _begun(folder)
+    claimed = folder.claim()
+    reset.record_claimed(claimed)
+    reset._lock.close()  # killed
+    folder.remove([claimed])
+    _made(tmp_path, 0)  # another training's
+    recover(folder)
+    assert reset.aside is not None
+    assert (reset.aside / "tiny_V0/train/saved_models/last.ckpt").is_file()
 
 
 def test_a_deletion_that_was_cut_short_is_ended(tmp_path: Path) -> None:

@@ -48,8 +48,10 @@ def test_tags_are_part_of_the_name_but_not_of_the_count(tmp_path: Path) -> None:
     assert tagged.path.name == "tiny_V1_tag:small+fast"
     assert folder.get(1).tags == ("small", "fast")
     assert folder.claim().version == 2
-    with pytest.raises(ConfigError):
-        folder.claim(["../x"])
+    for bad in (["../x"], ["a" * 120, "b" * 120], ["\udcff"]):
+        with pytest.raises(ConfigError):
+            folder.claim(bad)
+    assert len(folder.versions()) == 3
 
 
 def _claim_some(root: str) -> list[str]:

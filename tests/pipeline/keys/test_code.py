@@ -8,12 +8,15 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from runway.pipeline.keys import code as code_module
 from runway.pipeline.keys.code import Code, code_of
 from runway.pipeline.keys.fingerprint import Unfingerprintable
+
+if TYPE_CHECKING:
+    from tests.conftest import Project
 
 MODULE = """
     import numpy
@@ -70,9 +73,8 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Codes]:
     """``code('Op', 'LIMIT = 3', 'LIMIT = 4')`` is that of a class of MODULE after this edit."""
     numbers = itertools.count()
 
-    def forget() -> None:  # a module and its source are read once in a process
+    def forget() -> None:
         sys.modules.pop(NAME, None)
-        code_module._sources.pop(NAME, None)
 
     def code_after(cls: str, old: str = "", new: str = "") -> Code:
         assert old in MODULE
@@ -146,3 +148,43 @@ def test_where_runways_modules_are_is_no_part(code: Codes) -> None:
 def test_what_is_named_by_hand_must_have_a_fingerprint(code: Codes) -> None:
     with pytest.raises(Unfingerprintable, match=r"DEPENDS_ON\[0\]: no stable fingerprint"):
         code("Depends", "(LIMIT, clean)", "(object(), clean)")
+
+
+def test_settings_of_modules_that_only_a_training_loads_do_not_count(project: Project) -> None:
+    project.write(
+        "src/data_ops/ops.py",
+        """
+        import numpy
+        import settings.numbers
+        from runway import BaseTransform, register_transform_functor
+
+        @register_transform_functor
+        class Op(BaseTransform):
+            def _call(self, data):
+                return float(numpy.float32(1))
+        """,
+    )
+    project.write("src/settings/__init__.py", "")
+    project.write("src/settings/numbers.py", "import numpy\n\nnumpy.set_printoptions(precision=3)\n")
+    project.write("src/executors/setup.py", "import numpy\n\nnumpy.set_printoptions(precision=4)\n")
+    project.write("c.jsonnet", "{ data_pipeline: { transforms: { 'output:Op': { transform_name: 'Op' } } } }")
+    keys = """
+        import sys
+        from pathlib import Path
+        from runway import DataPipeline, load_config
+        from runway.registry import import_project_code
+        config = load_config("c.jsonnet")
+        import_project_code(config.project, sys.argv[1:])
+        print(DataPipeline(config["data_pipeline"], global_config=config).keys())
+        """
+    project.write("keys.py", keys)
+
+    def key(*kinds: str) -> str:
+        return project.python("keys.py", *kinds).stdout
+
+    before = key("data_ops")
+    assert key("data_ops", "executors") == before
+    project.write("src/executors/setup.py", "import numpy\n\nnumpy.set_printoptions(precision=5)\n")
+    assert key("data_ops", "executors") == before
+    project.write("src/settings/numbers.py", "import numpy\n\nnumpy.set_printoptions(precision=5)\n")
+    assert key("data_ops") != before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import enum
-import functools
 import re
 import subprocess
 import sys
@@ -113,18 +112,6 @@ def test_an_unknown_value_is_an_error_that_names_its_place() -> None:
             digest({"a": [1, {"b": value}]}, "setup_kwargs")
         assert caught.value.message.startswith("setup_kwargs['a'][1]['b']: no stable fingerprint for a ")
         assert "__fingerprint__" in str(caught.value.hint)
-
-
-def test_code_among_values() -> None:
-    def named(value: Any) -> str:
-        return f"{value.__module__}.{value.__qualname__}"
-
-    def code_digest(value: Any) -> str:
-        return digest(value, on_code=named)
-
-    assert code_digest([len, dict]) != code_digest([dict, len])
-    assert code_digest(functools.partial(int, base=2)) != code_digest(functools.partial(int, base=3))
-    assert code_digest({"a": 1, "b": 2}) != code_digest({"b": 2, "a": 1})  # code may go through it in order
 
 
 def test_digests_are_the_same_in_every_process() -> None:

@@ -95,19 +95,49 @@ def test_a_definition_in_branches_counts_with_its_conditions() -> None:
     assert facts(source.replace("FAST", "SLOW")).digest != facts(source).digest
 
 
-def test_what_is_done_to_an_object_counts_as_its_making() -> None:
-    source = "words = Words()\nwords.add('a')\nothers = Words()\nothers.add('b')\n"
+def test_what_is_done_to_objects_at_the_top_level() -> None:
+    source = """
+        words.add("a")
+        for word in ("b", "c"):
+            pack.words.add(word)
+        register(words)
+        words.limit = 3
+        words["x"] = 1
+        del words.limit
+        total = 3
 
-    def making(text: str) -> str:
-        return SourceFile(Path("ops.py"), text.encode()).making_of("words").digest
+        @app.task(retries=2)
+        def job(): ...
 
-    assert making(source.replace("add('a')", "add('c')")) != making(source)
-    assert making(source.replace("add('b')", "add('c')")) == making(source)
+        @plain
+        def other(): ...
+    """
+    found = SourceFile(Path("ops.py"), textwrap.dedent(source).encode())
+    assert [(".".join(effect.on), effect.kind) for effect in found.effects()] == [
+        ("words", "call"),
+        ("pack.words", "call"),
+        ("word", "other"),
+        ("words", "other"),
+        ("words", "assign"),
+        ("words", "other"),
+        ("words", "assign"),
+        ("app", "other"),
+    ]
+
+
+def test_the_statement_of_an_effect_counts_with_the_loop_around_it() -> None:
+    def effect(text: str) -> str:
+        source = SourceFile(Path("ops.py"), text.encode())
+        return source.facts(next(source.effects()).number).digest
+
+    loop = "for word in ('a', 'b'):\n    words.add(word)\n"
+    assert effect(loop) != effect(loop.replace("'b'", "'c'"))
+    assert effect(loop) == effect(loop + "other = 1\n")
 
 
 def test_a_line_belongs_to_a_definition_from_its_decorator_on() -> None:
     source = SourceFile(Path("ops.py"), textwrap.dedent(BASE).encode())
-    assert [source.name_at(line) for line in (2, 3, 5, 6, 7)] == ["LIMIT", None, "clean", "clean", "clean"]
+    assert [source.place_at(line) for line in (2, 3, 5, 6, 7)] == ["LIMIT", None, "clean", "clean", "clean"]
 
 
 def test_a_class_reads_its_annotations() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from runway.config.reads import Reads
 from runway.pipeline.keys.tracked import RACY_NS, KnownFiles, read_set, states
+from runway.transforms.base import BaseTransform
+from runway.walk import mark_as_cache
 
 
 def state(project: Path, kind: str, name: str, known: KnownFiles | None = None) -> str:
@@ -17,7 +19,8 @@ def state(project: Path, kind: str, name: str, known: KnownFiles | None = None) 
 def test_names_of_files_in_the_project_are_relative_to_it(tmp_path: Path) -> None:
     reads = Reads(files={("file", f"{tmp_path}/data/a.csv"), ("glob", "/elsewhere/*.csv")}, flags={"b": 1, "a": 2})
     names = read_set(reads, tmp_path)
-    assert names == {"config": [], "files": [["file", "data/a.csv"], ["glob", "/elsewhere/*.csv"]], "flags": ["a", "b"]}
+    assert names["files"] == [["file", "data/a.csv"], ["glob", "/elsewhere/*.csv"]]
+    assert names["flags"] == ["a", "b"]
 
 
 def test_the_content_of_a_file_counts_and_not_its_time(tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_what_matches_a_pattern_later_counts(tmp_path: Path) -> None:
 
 
 def test_values_of_the_config_and_flags(tmp_path: Path) -> None:
-    names = {"config": [["train", "size"], ["other"]], "files": [], "flags": ["dummy"]}
+    names = {"config": [["value", ["train", "size"]], ["presence", ["other"]]], "files": [], "flags": ["dummy"]}
 
     def found(config: Any, **flags: Any) -> dict[str, str]:
         return states(names, config, flags, {}, tmp_path)
@@ -93,3 +96,46 @@ def test_values_of_the_config_and_flags(tmp_path: Path) -> None:
     for config, dummy in (({"train": {"size": 1.0}}, True), ({"train": {}}, True), ({"train": {"size": 1}}, False)):
         assert found(config, dummy=dummy) != base
     assert found({"train": {"size": 1}, "other": None}, dummy=True) != base  # null is not absent
+
+
+def test_linked_folders_count_and_a_cache_does_not(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "data" / "test").symlink_to(tmp_path / "scratch")
+    first = state(tmp_path, "file", "data")
+    (tmp_path / "scratch" / "a.csv").write_text("x")
+    second = state(tmp_path, "file", "data")
+    assert second != first
+    mark_as_cache(tmp_path / "scratch")
+    pattern = state(tmp_path, "glob", "data/*/*.csv")
+    assert state(tmp_path, "file", "data") == first
+    (tmp_path / "scratch" / "b.csv").write_text("x")
+    assert state(tmp_path, "file", "data") == first
+    assert state(tmp_path, "glob", "data/*/*.csv") == pattern
+
+
+def test_hidden_files_count_to_a_path_and_not_to_a_folder_of_data(tmp_path: Path) -> None:
+    (tmp_path / "data" / ".ipynb_checkpoints").mkdir(parents=True)
+    path, data = (state(tmp_path, kind, "data") for kind in ("file", "folder"))
+    (tmp_path / "data" / ".ipynb_checkpoints" / "a.csv").write_text("x")
+    assert state(tmp_path, "file", "data") != path
+    assert state(tmp_path, "folder", "data") == data
+    (tmp_path / "data" / "a.csv").write_text("x")
+    assert state(tmp_path, "folder", "data") != data
+
+
+def test_brackets_in_the_projects_path_are_no_pattern(tmp_path: Path) -> None:
+    found = set()
+    for name in ("thesis [2024]", "moved [2025]"):
+        project = tmp_path / name
+        project.mkdir()
+        (project / "a.csv").write_text("x")
+        node = BaseTransform(project=project)
+        assert node.track_glob("*.csv") == [project / "a.csv"]
+        names = read_set(node._reads, project)
+        assert names["files"] == [["glob", "*.csv"]]
+        found.add(states(names, {}, {}, {}, project)["glob *.csv"])
+        (project / "b.csv").write_text("x")
+        assert state(project, "glob", "*.csv") not in found
+        assert node._reads.changed_since() == [("glob", f"{tmp_path}/{name}/*.csv".replace("[", "[[]"))]
+    assert len(found) == 1

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runway import BaseTransform, DataPipeline, register_transform_functor
 from runway.errors import RunFailed
-from runway.pipeline.runners.serial import SerialRunner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runway.pipeline.runners.base import Runner
-
-RUNNERS: list[type[Runner]] = [SerialRunner]
+RUNNERS: dict[str, Any] = {"serial": "serial", "processes": {"name": "processes", "workers": 2}, "ray": "ray"}
 
 
 @register_transform_functor("contract:Number")
@@ -81,22 +79,32 @@ class Random(BaseTransform):
         return random.random()
 
 
+@register_transform_functor("contract:Folder")
+class Folder(BaseTransform):
+    """Says in which folder it was run, and goes to another one."""
+
+    def _call(self, data: Any) -> str:
+        before = os.getcwd()
+        os.chdir("/")
+        return before
+
+
 def node(name: str, inputs: Any = None, cache: bool | None = True, **kwargs: Any) -> dict[str, Any]:
     fields = {"transform_name": f"tests.pipeline.runners.test_contract:{name}", "setup_kwargs": kwargs, "cache": cache}
     return fields if inputs is None else {**fields, "input_node": inputs}
 
 
-@pytest.fixture(params=RUNNERS, ids=lambda cls: cls.__name__)
-def runner_class(request: pytest.FixtureRequest) -> type[Runner]:
-    return request.param
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.ray if name == "ray" else ()) for name in RUNNERS])
+def runner(request: pytest.FixtureRequest) -> Any:
+    if request.param == "ray":
+        request.getfixturevalue("local_ray")
+    return RUNNERS[request.param]
 
 
 @pytest.fixture
-def build(runner_class: type[Runner], tmp_path: Path) -> Any:
+def build(runner: Any, tmp_path: Path) -> Any:
     def build(nodes: dict[str, Any]) -> DataPipeline:
-        pipeline = DataPipeline({"transforms": nodes}, {}, project=tmp_path)
-        pipeline.runner_class = runner_class
-        return pipeline
+        return DataPipeline({"transforms": nodes}, {}, project=tmp_path, runner=runner)
 
     return build
 
@@ -195,6 +203,14 @@ def test_seeds_do_not_depend_on_what_ran_before(build: Any) -> None:
     assert build(two).get_data(["output:B"], explode=True) != alone
 
 
+def test_a_node_that_goes_to_another_folder_goes_there_alone(build: Any) -> None:
+    nodes = {"input:A": node("Folder"), "output:B": node("Folder", "input:A")}
+    before = os.getcwd()
+    first, second = build(nodes).get_data(["input:A", "output:B"]).values()
+    assert first == second != "/"
+    assert os.getcwd() == before
+
+
 def test_the_random_state_of_the_caller_stays(build: Any) -> None:
     import random
 
@@ -251,3 +267,17 @@ def test_the_cache_may_be_deleted_between_two_runs(build: Any, tmp_path: Path) -
     shutil.rmtree(tmp_path / "cache")
     assert sorted(pipeline.prepare()) == sorted(DIAMOND)
     assert build(DIAMOND).prepare() == []
+
+
+@pytest.mark.slow
+def test_a_deep_chain_is_not_slow(build: Any, request: pytest.FixtureRequest) -> None:
+    import time
+
+    length = 100 if "ray" in request.node.name else 1000
+    nodes = {"input:0": node("Number", value=0)}
+    for number in range(1, length):
+        nodes[f"process:{number}"] = node("Add", "input:0" if number == 1 else f"process:{number - 1}")
+    nodes["output:end"] = node("Add", f"process:{length - 1}", n=0)
+    started = time.perf_counter()
+    assert build(nodes).get_data(["output:end"], explode=True) == [length - 1]
+    assert time.perf_counter() - started < 60

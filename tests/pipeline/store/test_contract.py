@@ -1,4 +1,4 @@
-"""What every store does: in a folder, at a URL whose driver is slow to forget, and in memory.
+"""What every store does: in a folder, in a bucket of a real S3 server, and at URLs that fsspec knows.
 
 A new store is one more name in STORES. What is damaged is damaged behind the store's back, through fsspec, where its
 files lie.
@@ -7,7 +7,10 @@ files lie.
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -26,14 +29,16 @@ from datasets import Dataset, DatasetDict
 from runway.errors import StoreError
 from runway.pipeline.store import open_store
 from runway.pipeline.store.base import DamagedEntry, Entry, Store, Unsaveable
+from runway.pipeline.store.payload import write_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STORES = ["folder", "file", "memory"]
+STORES = ["folder", "file", "memory", "s3"]
 KEY = "ab" * 16
 OTHER = "cd" * 16
-META = {"node": "input:A", "parts": {}, "seconds": 0.5, "reads": None, "base_key": "k"}
+PARTS: dict[str, Any] = {"transform": "T", "code": {}, "arguments": {}, "inputs": [], "list": False, "versions": {}}
+META = {"node": "input:A", "parts": PARTS, "seconds": 0.5, "reads": None, "base_key": "ef" * 16}
 BIG = "x" * 100_000
 """Too long for ``meta.json``: it gets a file of its own."""
 
@@ -45,12 +50,22 @@ class Place:
         url: what ``open_store`` takes.
     """
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, bucket: str = "") -> None:
         self.folder = folder
         self.is_local = kind == "folder"
-        at = {"folder": f"{folder}/shared", "file": f"file://{folder}/shared", "memory": f"memory://{uuid.uuid4().hex}"}
+        at = {
+            "folder": f"{folder}/shared",
+            "file": f"file://{folder}/shared",
+            "memory": f"memory://{uuid.uuid4().hex}",
+            "s3": f"s3://{bucket}/some/prefix",
+        }
         self.url = at[kind]
-        self.files, self.root = fsspec.core.url_to_fs(self.url)
+        if kind == "s3":
+            from obstore.fsspec import FsspecStore
+
+            self.files, self.root = FsspecStore("s3"), self.url.removeprefix("s3://")
+        else:
+            self.files, self.root = fsspec.core.url_to_fs(self.url)
 
     def open(self, machine: str = "one", **options: Any) -> Store:
         """The store, as a machine sees it: each has another project, and copies of its own."""
@@ -58,19 +73,33 @@ class Place:
 
     def path(self, key: str, name: str = "meta.json") -> str:
         """Where a file of an entry lies."""
-        return f"{self.root}/{key[:2]}/{key}/{name}"
+        folder = f"{self.root}/{key[:2]}/{key}"
+        upload = "" if name == "meta.json" else self.meta(key).get("upload", "")
+        return "/".join(filter(None, [folder, upload, name]))
 
     def names(self) -> list[str]:
-        """All files but locks and the journal."""
+        """All files but locks, the journal and the tag of caches; without the names of uploads."""
         found = [path.removeprefix(self.root).lstrip("/") for path in self.files.find(self.root)]
-        return sorted(name for name in found if not name.startswith(("locks/", "journal")))
+        kept = [name for name in found if not name.startswith(("locks/", "journal", "CACHEDIR.TAG"))]
+        return sorted(re.sub(r"^(../[0-9a-f]{32}/)[0-9a-f]{32}/", r"\1", name) for name in kept)
+
+    def is_set_aside(self, key: str) -> bool:
+        """Whether an entry that was there is there for nobody any more."""
+        if self.is_local:
+            return f"{key[:2]}/{key}/meta.json" not in self.names()
+        return self.meta(key)["version"] == 0
+
+    def locks(self) -> list[Path]:
+        """The locks' files of all machines."""
+        return sorted(self.folder.rglob("*.lock"))
 
     def meta(self, key: str) -> dict[str, Any]:
         """What the entry's ``meta.json`` says where it lies."""
         return json.loads(self.files.cat_file(self.path(key)))
 
     def put_meta(self, key: str, meta: dict[str, Any]) -> None:
-        """Write a ``meta.json`` as somebody else would."""
+        """Write a ``meta.json`` as somebody else would: without a seal, as the first runway did."""
+        meta = {name: value for name, value in meta.items() if name != "seal"}
         self.files.makedirs(f"{self.root}/{key[:2]}/{key}", exist_ok=True)
         self.files.pipe_file(self.path(key), json.dumps(meta).encode())
 
@@ -78,7 +107,8 @@ class Place:
 @pytest.fixture(params=STORES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """An empty place."""
-    place = Place(request.param, tmp_path)
+    bucket = request.getfixturevalue("bucket") if request.param == "s3" else ""
+    place = Place(request.param, tmp_path, bucket)
     yield place
     if request.param == "memory" and place.files.exists(place.root):
         place.files.rm(place.root, recursive=True)
@@ -133,7 +163,8 @@ def test_the_layout(place: Place) -> None:
     place.open().commit(KEY, BIG, dict(META))
     assert place.names() == [f"ab/{KEY}/meta.json", f"ab/{KEY}/value.txt"]
     meta = place.meta(KEY)
-    assert list(meta) == ["version", "key", "format", "content", "files", "created", *META]
+    upload = [] if place.is_local else ["upload"]
+    assert list(meta) == ["version", "key", "format", "content", "files", "created", *META, *upload, "seal"]
     size, _, digest = meta["files"]["value.txt"]
     assert (meta["version"], meta["format"], size, len(digest)) == (1, "text", 100_000, 32)
     place.open().commit(OTHER, [1], dict(META))
@@ -215,6 +246,97 @@ def test_of_those_that_start_together_one_computes(place: Place) -> None:
     for other in others:
         other.join(60)
     assert computed == list(range(20))
+
+
+def test_never_two_claim_one_key_at_once(place: Place) -> None:
+    """However often its lock's file comes and goes, or the object in a bucket; there also on two machines."""
+    in_bucket = place.url.startswith("s3:")
+    rounds = 10 if in_bucket else 200
+    start, inside, most, claims = threading.Barrier(8), [0], [0], [0]
+
+    def claim_often(index: int) -> None:
+        store = place.open("two" if in_bucket and index % 2 else "one")
+        start.wait()
+        for _ in range(rounds):
+            with store.claim(KEY, "input:A"):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                claims[0] += 1
+                time.sleep(0)
+                inside[0] -= 1
+
+    others = [threading.Thread(target=claim_often, args=[index]) for index in range(8)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join(60)
+    assert (most, claims) == ([1], [8 * rounds])
+    assert place.locks() == []
+
+
+def test_a_lock_goes_with_its_holder(place: Place) -> None:
+    store = place.open()
+    with store.claim(KEY, "input:A"):
+        assert [path.name for path in place.locks()] == [f"{KEY}.lock"]
+        store.commit(KEY, BIG, dict(META))
+    assert place.locks() == []
+    second = place.open("two")
+    assert second.load(found(second)) == BIG
+    assert place.locks() == []  # nor does fetching leave one
+
+
+CLAIM_AND_DIE = """
+PARTS = {"transform": "T", "code": {}, "arguments": {}, "inputs": [], "list": False, "versions": {}}
+import os, sys
+from pathlib import Path
+from runway.pipeline.store import open_store
+
+class Killed:
+    def save_to_dir(self, directory):
+        directory.mkdir()
+        (directory / "half").write_text("half")
+        os.kill(os.getpid(), 9)
+
+    @classmethod
+    def load_from_dir(cls, directory):
+        raise AssertionError
+
+url, project, base_key, key = sys.argv[1:]
+store = open_store(url, project=Path(project))
+with store.claim(base_key, "input:A"):
+    store.commit(key, Killed(), {"node": "input:A", "parts": PARTS, "seconds": 0, "base_key": base_key})
+"""
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER], ids=["", "it had read something"])
+def test_what_a_killed_holder_left_goes_with_the_next_claim(place: Place, key: str) -> None:
+    """Also where the entry's key, which holds what the node has read, is not the one that was claimed."""
+    command = [sys.executable, "-c", CLAIM_AND_DIE, place.url, str(place.folder / "one"), KEY, key]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(place.locks()) == len(list(place.folder.rglob(".*tmp*"))) == 1
+    store = place.open()
+    with store.claim("12" * 16, "input:B"):  # another's concerns nobody
+        assert len(list(place.folder.rglob(".*tmp*"))) == 1
+    with store.claim(KEY, "input:A"):
+        assert not list(place.folder.rglob(".*tmp*"))
+        assert store.find(key) is None
+    assert place.locks() == []
+
+
+def test_what_is_being_fetched_is_not_half_written(place: Place) -> None:
+    """A claim of the same key, whose last holder was killed, does not delete it."""
+    place.open().commit(KEY, BIG, dict(META))
+    second = place.open("two")
+    local = getattr(second, "copies", second)
+    entry = found(second)
+    lock = Path(local.url) / "locks" / f"{KEY}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    with local.filling(KEY, f"{KEY}-fetch") as folder:
+        with second.claim(KEY, "input:A"):
+            assert Path(folder).is_dir()
+        assert write_entry(folder, KEY, BIG, dict(META), keep_value=True).content == entry.content
+    assert place.locks() == []
 
 
 def test_several_processes_load_one_entry_at_once(place: Place) -> None:
@@ -305,7 +427,7 @@ def test_a_damaged_payload_is_not_served(
         store.load(entry)
     assert "damaged" in capsys.readouterr().err
     assert store.find(KEY) is None
-    assert f"ab/{KEY}/meta.json" not in place.names()  # set aside for everybody
+    assert place.is_set_aside(KEY)
     assert place.open("three").find(KEY) is None
     store.commit(KEY, BIG, dict(META))
     assert store.load(found(store)) == place.open("three").load(found(place.open("three"))) == BIG
@@ -356,6 +478,22 @@ def test_a_torn_meta_is_not_there(place: Place, torn: bytes) -> None:
     assert other.entries() == []
     other.commit(KEY, BIG, dict(META))
     assert other.load(found(place.open("three"))) == BIG
+
+
+def test_another_key_s_entry_is_not_served(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole, but copied to a place that is not its own."""
+    store = place.open()
+    store.commit(OTHER, BIG, dict(META))
+    for name in ("meta.json", "value.txt"):
+        data = place.files.cat_file(place.path(OTHER, name))
+        if name == "meta.json":
+            place.put_meta(KEY, json.loads(data))
+        place.files.makedirs(os.path.dirname(place.path(KEY, name)), exist_ok=True)
+        place.files.pipe_file(place.path(KEY, name), data)
+    other = place.open("two")
+    assert other.find(KEY) is None
+    assert f"it is the entry of '{OTHER}'" in capsys.readouterr().err
+    assert [entry.key for entry in other.entries()] == [OTHER]
 
 
 HOSTILE = [
@@ -473,17 +611,34 @@ def test_sweeping(place: Place) -> None:
     before = place.names()
     assert store.sweep() == 0  # of today: somebody may look at it, or be writing it
     time.sleep(0.01)
-    count = store.sweep(dry_run=True, older_than=0)
+    count = store.sweep(dry_run=True, older_than=-1)  # some servers tell whole seconds
     assert (count, place.names()) == (len(before) - 2 if place.is_local else 1, before)
-    assert store.sweep(older_than=0) == count
+    assert store.sweep(older_than=-1) == count
     assert place.names() == [f"ab/{KEY}/meta.json", f"ab/{KEY}/value.txt"]
     assert store.load(found(store)) == BIG
 
 
+def test_sweeping_locks(place: Place) -> None:
+    """Earlier versions left one a key; one that is held stays, however old."""
+    store = place.open()
+    with store.claim(KEY, "input:A"):
+        [held] = place.locks()
+        for name in (f"{OTHER}.lock", f"fetch-{OTHER}.lock", "new.lock"):
+            (held.parent / name).touch()
+        for path in place.locks():
+            if path.name != "new.lock":
+                os.utime(path, (0, 0))
+        assert place.open().sweep() == 2
+        assert [path.name for path in place.locks()] == [held.name, "new.lock"]
+        assert place.open().sweep(dry_run=True, older_than=-1) >= 1
+        assert [path.name for path in place.locks()] == [held.name, "new.lock"]
+    assert [path.name for path in place.locks()] == ["new.lock"]
+
+
 def test_what_a_killed_upload_left_is_no_entry(place: Place) -> None:
     """The payload is there, ``meta.json`` is not."""
-    place.files.makedirs(f"{place.root}/ab/{KEY}", exist_ok=True)
-    place.files.pipe_file(place.path(KEY, "old.txt"), b"half")
+    place.files.makedirs(f"{place.root}/ab/{KEY}/{OTHER}", exist_ok=True)
+    place.files.pipe_file(f"{place.root}/ab/{KEY}/{OTHER}/old.txt", b"half")
     store = place.open()
     assert store.find(KEY) is None
     assert store.entries() == []
@@ -491,14 +646,14 @@ def test_what_a_killed_upload_left_is_no_entry(place: Place) -> None:
     assert place.names() == [f"ab/{KEY}/meta.json", f"ab/{KEY}/value.txt"]
 
 
-READS = {"config": [["train", "batch_size"]], "files": [["file", "data.txt"]], "flags": []}
+READS = {"config": [["value", ["train", "batch_size"]]], "files": [["file", "data.txt"]], "flags": []}
 MORE = {"config": [], "files": [], "flags": ["use_dummy_data"]}
 
 
 def test_read_index(place: Place) -> None:
     store = place.open()
     assert store.read_index(KEY) == ([], {})
-    known = {"data.txt": [1, 2, 3, 4, 5, "digest"]}
+    known: dict[str, Any] = {"data.txt": [1, 2, 3, 4, 5, "digest"]}
     store.write_read_index(KEY, [READS], known)
     assert store.read_index(KEY) == ([READS], known)
     other = place.open("two")
@@ -539,13 +694,14 @@ def test_it_is_opened_again_by_its_url(place: Place) -> None:
     if place.url.startswith("memory"):  # which ends with the process
         return
     code = """
+PARTS = {"transform": "T", "code": {}, "arguments": {}, "inputs": [], "list": False, "versions": {}}
 import sys
 from pathlib import Path
 from runway.pipeline.store import open_store
 store = open_store(sys.argv[1], project=Path(sys.argv[2]))
 print(len(store.load(store.find(sys.argv[3]))))
 with store.claim("ef" * 16, "input:C"):
-    store.commit("ef" * 16, "z" * 5000, {"node": "input:C", "parts": {}, "seconds": 0})
+    store.commit("ef" * 16, "z" * 5000, {"node": "input:C", "parts": PARTS, "seconds": 0})
 """
     command = [sys.executable, "-c", code, store.url, str(place.folder / "process"), KEY]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "100000\n"
@@ -575,3 +731,26 @@ def test_a_url_that_cannot_be_reached(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be reached"):
         store.commit(KEY, BIG, dict(META))
     assert not list((tmp_path / "project").rglob("value.txt"))  # what is not there, no copy says that it is
+
+
+def test_files_beside_the_entries(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(b"one")
+    name = "snapshots/ab.tar"
+    store = place.open()
+    assert store.blob(name) is None
+    store.keep_blob(name, tmp_path / "a.tar")
+    for machine in ("one", "two", "two"):
+        kept = place.open(machine).blob(name)
+        assert kept is not None
+        assert kept.read_bytes() == b"one"
+    kept = store.blob(name)
+    assert kept is not None
+    store.keep_blob(name, kept)  # the kept file itself
+    assert kept.read_bytes() == b"one"
+    assert store.entries() == []
+    store.drop_blob(name)
+    store.drop_blob(name)
+    assert place.open("three").blob(name) is None
+    for wrong in ("../a/b", "ab/cd", "top", "/abs/olute", ".hidden/x"):
+        with pytest.raises(StoreError):
+            store.keep_blob(wrong, tmp_path / "a.tar")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from collections import OrderedDict, namedtuple
@@ -21,7 +22,8 @@ from runway.errors import StoreError
 from runway.pipeline.store import formats
 from runway.pipeline.store.local import LocalStore
 
-META = {"node": "input:A", "parts": {}, "seconds": 0.0, "reads": None, "base_key": "k"}
+PARTS: dict[str, Any] = {"transform": "T", "code": {}, "arguments": {}, "inputs": [], "list": False, "versions": {}}
+META = {"node": "input:A", "parts": PARTS, "seconds": 0.0, "reads": None, "base_key": "12" * 16}
 Point = namedtuple("Point", "x y")
 ROWS = {"text": ["a", "b", "c"], "label": [0, 1, 0]}
 
@@ -267,5 +269,31 @@ def test_pickles_need_trust(tmp_path: Path) -> None:
 def test_an_entry_names_no_class_of_another_library(tmp_path: Path) -> None:
     """A class method ``from_pretrained`` of any library might load a pickle."""
     (tmp_path / "value.json").write_text('{"module": "pathlib", "class": "Path"}')
-    with pytest.raises(StoreError, match="no class of transformers"):
+    with pytest.raises(StoreError, match="or of transformers"):
         formats.load("pretrained", tmp_path)
+
+
+@pytest.mark.parametrize("root", ["cache", "kept"])
+def test_an_entry_brings_no_module_along(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also in a project without ``src/``, where the folders of its cache could be imported as packages."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    store = LocalStore(tmp_path / root)
+    key = "ab" * 16
+    store.commit(key, OwnFormat(7), dict(META))
+    folder = Path(store.location(key))
+    (folder / "object" / "shipped.py").write_text("print('it was run')")
+    for module in (f"{root}.ab.{key}.object.shipped", "os", "subprocess", "not a module", ""):
+        (folder / "value.json").write_text(json.dumps({"module": module, "class": "Shipped"}))
+        with pytest.raises(StoreError, match="names a class of the module"):
+            formats.load("object", folder)
+    assert capsys.readouterr().out == ""
+    # a folder of the project's own, without __init__.py as data_ops may be, is looked into
+    (tmp_path / "mine_own" / "deep").mkdir(parents=True)
+    code = "class Shipped:\n    @classmethod\n    def load_from_dir(cls, directory):\n        return 7\n"
+    (tmp_path / "mine_own" / "deep" / f"of_{root}.py").write_text(code)
+    (folder / "value.json").write_text(json.dumps({"module": f"mine_own.deep.of_{root}", "class": "Shipped"}))
+    monkeypatch.setattr("runway.user_code._projects", {tmp_path.resolve()})
+    assert formats.load("object", folder) == 7

@@ -103,27 +103,3 @@ def test_columns_and_dummy(make: Make, rows: Dataset) -> None:
         make("SelectColumns")
     value = object()
     assert make("DummyTransform")(value) is value
-
-
-def test_encode_labels_gives_every_split_the_same_names(make: Make) -> None:
-    data = DatasetDict(
-        train=Dataset.from_dict({"label": ["good", "bad", "good"], "text": ["a", "b", "c"]}),
-        test=Dataset.from_dict({"label": ["so so", "bad"], "text": ["d", "e"]}),
-    )
-    encoded = make("EncodeLabels")(data)
-    assert encoded["train"]["label"][:] == [1, 0, 1]
-    assert encoded["test"]["label"][:] == [2, 0]
-    names = [encoded[split].features["label"].names for split in encoded]
-    assert names == [["bad", "good", "so so"]] * 2
-    assert encoded["train"].column_names == ["label", "text"]
-    assert make("EncodeLabels", names=["so so", "good", "bad"])(data)["test"]["label"][:] == [0, 2]
-    with pytest.raises(DataError, match="'so so', which is none of the 2 names"):
-        make("EncodeLabels", names=["good", "bad"])(data)
-
-
-def test_labels_that_are_text_are_told_when_the_loaders_are_made(make: Make) -> None:
-    data = DatasetDict(train=Dataset.from_dict({"label": ["good", "bad"], "input_ids": [[1], [2]]}))
-    with pytest.raises(DataError, match="the labels must be numbers, but the column 'label' holds"):
-        make("MakeDataloaders")(data)
-    loader = make("MakeDataloaders")(make("EncodeLabels")(data))["train_dataloaders"][0]
-    assert loader.dataset.features["label"].names == ["bad", "good"]

@@ -84,6 +84,7 @@ def test_metrics_go_to_the_stats(recorder, tmp_path):
         "recall": 1.0,
         "f1": pytest.approx(2 / 3),
         "confusion_matrix": [[2, 1], [0, 1]],
+        "confusion_matrix_labels": [0, 1],
     }
 
 

@@ -106,3 +106,38 @@ def test_sentence_bleu_and_the_worst_first(tmp_path, capsys):
     assert "A dog runs." not in shown
     with pytest.raises(DataError, match="'bleu'"):
         run(SaveWorstSamples, scored, sort_by="bleu")
+
+
+CHINESE = ["他昨天在北京的大学学习中文", "我们今晚一起去公园散步吧", "我喜欢喝茶"]
+NEARLY = ["他昨天在北京的大学里学习中文", "我们今天晚上一起去公园散步吧", "我喜欢喝茶"]
+
+
+def test_the_target_language_chooses_the_tokenizer(tmp_path, capsys):
+    chinese = {"reference": CHINESE, "hypothesis": NEARLY}
+    scored = run(EvaluateTranslations, recorder(tmp_path, **chinese), target_lang="zh")
+    stats = scored.get_stats_logs()
+    assert stats["sacrebleu"] == sacrebleu.corpus_bleu(NEARLY, [CHINESE], tokenize="zh").score > 50
+    assert "tok:zh" in stats["sacrebleu_signature"]
+    sentences = run(AddSentenceBleu, scored, target_lang="zh").get_sample_logs_column("sentence_bleu")
+    assert sentences[2] == pytest.approx(100)
+    assert min(sentences) > 30
+    run(DisplayEvalResults, scored)
+    shown = capsys.readouterr()
+    assert "tok:zh" in shown.out
+    assert "warning" not in shown.err
+
+    transform = EvaluateTranslations(name="output:Score", global_config={"dataset": {"target_lang": "zho_Hans"}})
+    transform.setup()
+    assert transform(recorder(tmp_path, **chinese)).get_stats_logs()["sacrebleu"] == stats["sacrebleu"]
+
+
+def test_a_tokenizer_for_words_that_are_not_written_is_told(tmp_path, capsys):
+    chinese = {"reference": CHINESE, "hypothesis": NEARLY}
+    assert "tok:13a" in run(EvaluateTranslations, recorder(tmp_path, **chinese)).get_stats_logs()["sacrebleu_signature"]
+    assert "references are written without spaces between words" in capsys.readouterr().err
+    run(EvaluateTranslations, recorder(tmp_path, **chinese), tokenize="char", chrf_word_order=2)
+    told = capsys.readouterr().err
+    assert "chrf_word_order counts words" in told
+    assert "13a" not in told
+    run(EvaluateTranslations, recorder(tmp_path), chrf_word_order=2)
+    assert "warning" not in capsys.readouterr().err

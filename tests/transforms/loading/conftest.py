@@ -30,3 +30,11 @@ def data(tmp_path: Path) -> Path:
     DatasetDict(train=dataset, test=dataset.select(range(3))).save_to_disk(folder / "saved")
     (next((folder / "saved_dataset").glob("*.arrow"))).rename(folder / "r.arrow")
     return folder
+
+
+def fill(folder: Path, names: list[str]) -> Path:
+    """Write files of one row, their name, into a folder."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"text\n{name}\n")
+    return folder

@@ -45,7 +45,7 @@ def test_a_folder_of_files(make: Make, tmp_path: Path) -> None:
         "test": ["d", "e"],
     }
     assert list(loaded) == ["train", "validation", "test"]
-    assert node._reads.files == {("file", str(folder))}
+    assert node._reads.files == {("folder", str(folder)), ("file", str(folder / "README.md"))}
 
 
 def test_patterns_and_files_by_split(make: Make, data: Path) -> None:
@@ -96,10 +96,10 @@ def test_mistakes(make: Make, data: Path, settings: dict, expected: str) -> None
 
 
 def test_parts_that_do_not_fit_together(make: Make, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text\nx\n")
-    (tmp_path / "b.csv").write_text("text\n1\n")
-    with pytest.raises(DataError, match="same columns and types"):
-        make("LoadHFDataset", dataset_path=["a.csv", "b.csv"])()
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": 1}\n')
+    with pytest.raises(DataError, match=r"'b.jsonl' .*the column 'text' is int64 here, and was string"):
+        make("LoadHFDataset", dataset_path=["a.jsonl", "b.jsonl"])()
 
 
 def test_assets_by_split(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

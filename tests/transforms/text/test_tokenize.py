@@ -132,11 +132,39 @@ def test_a_row_without_text_is_named(make: Make, tokenizer_folder: Path) -> None
     assert "drop_empty" in str(caught.value)
 
 
+def test_tokens_that_are_added(make: Make, data: DatasetDict, tokenizer_folder: Path) -> None:
+    config = {"version_name": str(tokenizer_folder), "additional_tokens": ["<b>", "<e>"]}
+    tokenizer = load_tokenizer(config)
+    size = len(load_tokenizer({"version_name": str(tokenizer_folder)}))
+    assert (len(tokenizer), tokenizer.convert_tokens_to_ids("<e>")) == (size + 2, size + 1)
+    node = make("HFDatasetTokenizeTransform", tokenizer_config=config)
+    marked = Dataset.from_dict({"text": ["a <b> bad"]})
+    assert node(DatasetDict(train=marked))["train"]["text_input_ids"][0] == [2, 4, size, 6, 3]
+
+
+def test_arguments_of_from_pretrained_under_either_name(tokenizer_folder: Path) -> None:
+    config: dict[str, Any] = {"version_name": str(tokenizer_folder), "from_pretrained_kwargs": {"padding_side": "left"}}
+    assert load_tokenizer(config).padding_side == "left"
+    config["init_kwargs"] = {"truncation_side": "left", "padding_side": "left"}
+    assert load_tokenizer(config).truncation_side == "left"
+    config["init_kwargs"]["padding_side"] = "right"
+    with pytest.raises(ConfigError, match="different values to padding_side"):
+        load_tokenizer(config)
+
+
+def test_a_key_that_nothing_reads_is_told(tokenizer_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load_tokenizer({"version_name": str(tokenizer_folder), "additional_token": ["<b>"]})
+    told = "tokenizer_config.additional_token is not used (did you mean 'additional_tokens'?)"
+    assert told in capsys.readouterr().err
+
+
 def test_mistakes_in_the_config(make: Make, tokenizer_folder: Path) -> None:
     with pytest.raises(ConfigError, match="tokenizer_config"):
         make("HFDatasetTokenizeTransform")
     with pytest.raises(ConfigError, match="version_name"):
         load_tokenizer({})
+    with pytest.raises(ConfigError, match="`additional_tokens` must be a list of texts"):
+        load_tokenizer({"version_name": str(tokenizer_folder), "additional_tokens": "<b>"})
     with pytest.raises(ConfigError, match="did you mean 'AutoTokenizer'"):
         load_tokenizer({"version_name": str(tokenizer_folder), "class_name": "AutoTokeniser"})
     with pytest.raises(AssetError, match="not reachable"):

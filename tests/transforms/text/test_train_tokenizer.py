@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,26 @@ def test_a_vocabulary_smaller_than_the_alphabet(make: Make, verses: DatasetDict,
         make("TrainTokenizer", vocab_size=20, algorithm=algorithm, library=library)(verses)
 
 
+def test_the_rarest_characters_are_left_out_where_there_is_no_room(
+    make: Make, verses: DatasetDict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [text for row in verses["train"] for text in (row["source"], row["target"])]
+    characters = Counter("".join(texts).replace(" ", ""))
+    size = len(characters) + 1 + 4  # the space, and the special tokens
+    make("TrainTokenizer", vocab_size=size)(verses)
+    assert "no room" not in capsys.readouterr().err
+    vocabulary = make("TrainTokenizer", vocab_size=size - 2)(verses).get_vocab()
+    assert len(vocabulary) == size - 2
+    rarest = {text for text, _ in characters.most_common()[-2:]}
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"has no room for 2 of {size - 4} characters" in told
+    assert f"{size} entries hold all" in told
+    left_out = characters.keys() - vocabulary.keys()
+    assert sum(characters[text] for text in left_out) == sum(characters[text] for text in rarest)
+    with pytest.raises(ConfigError, match=f"alone need {size} entries"):
+        make("TrainTokenizer", vocab_size=size - 2, character_coverage=1)(verses)
+
+
 def test_rare_characters_can_be_left_out(make: Make, verses: DatasetDict) -> None:
     whole, most = (
         make("TrainTokenizer", vocab_size=300, character_coverage=share)(verses).get_vocab() for share in (1.0, 0.98)
@@ -129,7 +150,7 @@ def test_one_tokenizer_for_each_language(make: Make, verses: DatasetDict, tmp_pa
     assert set(both) == {"source", "target"}
     assert "ü" in both["source"].get_vocab()
     assert "ü" not in both["target"].get_vocab()
-    name = formats.save(both, tmp_path)
+    name, _ = formats.save(both, tmp_path)
     assert name == "object", "not a pickle"
     loaded = formats.load(name, tmp_path, allow_pickle=False)
     assert isinstance(loaded, TokenizerPair)
@@ -139,7 +160,7 @@ def test_one_tokenizer_for_each_language(make: Make, verses: DatasetDict, tmp_pa
 
 def test_a_joint_tokenizer_is_kept_in_its_own_format(make: Make, verses: DatasetDict, tmp_path: Path) -> None:
     tokenizer = make("TrainTokenizer", vocab_size=300)(verses)
-    name = formats.save(tokenizer, tmp_path)
+    name, _ = formats.save(tokenizer, tmp_path)
     assert name == "pretrained"
     loaded = formats.load(name, tmp_path, allow_pickle=False)
     texts = verses["test"]["target"][:]

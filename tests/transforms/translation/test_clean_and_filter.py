@@ -225,3 +225,54 @@ def test_a_random_split_has_rows_in_a_dry_run(make: Make, settings: dict, capsys
         make("SplitHFDatasetToTrainTestValidation", **settings)(rows)
     with pytest.raises(DataError, match="no column 'film'"):
         make("SplitHFDatasetToTrainTestValidation", use_dummy_data=True, group_column="film")(rows)
+
+
+CHINESE = [
+    ("He studied Chinese at the university in Beijing yesterday.", "他昨天在北京的大学里学习中文。"),
+    ("Let us go for a walk in the park tonight.", "我们今天晚上一起去公园散步吧。"),
+    ("I like tea.", "我喜欢喝茶。"),
+    ("Yes.", "他昨天在北京的大学里学习中文。我们今天晚上一起去公园散步吧。我喜欢喝茶。"),
+]
+
+
+@pytest.mark.parametrize("languages", [{}, {"source_lang": "en", "target_lang": "zh_CN"}])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_lengths_where_words_are_not_written(make: Make, capsys: Any, languages: dict, swapped: bool) -> None:
+    rows = [row[::-1] for row in CHINESE] if swapped else CHINESE
+    side, other = ("source", "target") if swapped else ("target", "source")
+    if swapped and languages:
+        languages = {"source_lang": "zh_CN", "target_lang": "en"}
+    kept = make("FilterPairs", max_ratio=3, max_length=100, **languages)(pairs(*rows))
+    assert len(kept) == 3  # all but the last, which is no translation
+    told = capsys.readouterr().err
+    assert f"lengths of the {side} are in characters, as it is written without spaces between words" in told
+    assert f"lengths of the {other}" not in told
+    node = make("FilterPairs", max_length=10, **languages)
+    assert len(node(pairs(*rows))) == 1
+    assert f"longer than 10 words ({side}: characters)" in node._reads.notes["filtered"]["rows"]["dropped"]
+
+
+def test_both_sides_without_spaces(make: Make) -> None:
+    rows = pairs(
+        ("我喜欢喝茶。", "お茶が好きです。"),
+        ("我喜欢喝茶。", "昨日東京の大学で日本語を勉強しましたが今日は公園に行きます。"),
+    )
+    node = make("FilterPairs", max_ratio=2, source_lang="zh", target_lang="ja")
+    assert len(node(rows)) == 1
+    assert len(make("FilterPairs", max_length=7)(rows)) == 0
+
+
+def test_a_language_with_spaces_counts_words_whatever_its_script(make: Make) -> None:
+    korean = pairs(("나는 차를 좋아한다", "I like tea"), ("나는 어제 학교에 갔다", "I went to school yesterday"))
+    assert len(make("FilterPairs", max_length=4)(korean)) == 1
+    pinyin = pairs(("wo xihuan he cha", "I like tea"))
+    assert len(make("FilterPairs", max_length=4, source_lang="zh-Latn", target_lang="en")(pinyin)) == 1
+
+
+def test_a_filter_that_drops_more_than_half_warns(make: Make, capsys: Any) -> None:
+    make("FilterPairs", max_length=1)(pairs(("a", "b"), ("c", "d e"), ("f", "g")))
+    assert "warning" not in capsys.readouterr().err
+    make("FilterPairs", max_length=1)(pairs(("a", "b"), ("c", "d e"), ("f", "g h")))
+    assert "warning: process:FilterPairs: 3 → 1 rows" in capsys.readouterr().err.replace(
+        "FilterPairs 3", "FilterPairs: 3"
+    )

@@ -24,4 +24,8 @@
 
   // Further modules of the user's to import, beside those in src/data_ops, src/executors and src/models.
   user_modules: [],
+
+  // Packages that the config may name (`transform_name: 'package.module:Class'`, user_modules), beside the project, runway
+  // and installed plugins. Naming one has its code imported, by `runway plan` too.
+  trusted_packages: [],
 }

@@ -55,6 +55,8 @@ local pipeline(config) = {
       transform_name: 'FilterPairs',
       setup_kwargs: {
         splits_to_process: ['train'],
+        source_lang: dataset.source_lang,
+        target_lang: dataset.target_lang,
         [if dataset.split != null then 'not_in_splits']: 'others',
       } + dataset.filter,
       cache: true,
@@ -142,7 +144,7 @@ local experiment = {
     clean: {},  // setup_kwargs of CleanPairs: replacements, ...
     split: null,  // null where the data has the splits; else { transform_name: ..., setup_kwargs: ... }
     filter: {  // setup_kwargs of FilterPairs, over the training pairs; `not_in_splits: []` keeps tested ones
-      max_length: 100,  // words
+      max_length: 100,  // words; characters of a language without spaces between them
       max_ratio: 3,
     },
     rows: {},  // { train: 5000, test: 200 }: so many pairs, taken at random; what is not named stays whole
@@ -248,6 +250,7 @@ local experiment = {
   },
 
   eval: {
+    // The target's language chooses BLEU's tokenizer; the evaluation takes it from `dataset`.
     [if $.executor.init_kwargs.generate_in_validation then 'valid_eval_pipeline_config']: evaluation.validation(),
     test_eval_pipeline_config: evaluation.test(),
   },

@@ -6,6 +6,9 @@
 // A validation needs none: val_loss and val_perplexity are logged without. Where it decodes too
 // (executor.init_kwargs.generate_in_validation), `valid_eval_pipeline_config: evaluation.validation()` adds
 // sacrebleu and chrf, for `monitor: 'sacrebleu'` with `mode: 'max'`; runway/translation.libsonnet does so by itself.
+//
+// BLEU's tokenizer is sacreBLEU's for the config's `dataset.target_lang`; where the config has none, say
+// `evaluation.test({ target_lang: 'zh' })`.
 {
   local score(name, metrics) = {
     'input:GetEvaluationRecorder': {
@@ -40,7 +43,7 @@
       'process:AddSentenceBleu': {
         input_node: 'process:EvaluateTranslations',
         transform_name: 'AddSentenceBleu',
-        setup_kwargs: { [key]: metrics[key] for key in ['lowercase', 'tokenize'] if std.objectHas(metrics, key) },
+        setup_kwargs: { [key]: metrics[key] for key in ['lowercase', 'tokenize', 'target_lang'] if std.objectHas(metrics, key) },
       },
       'process:MergeAllEvalRecorderAndSave': {
         input_node: ['process:AddSentenceBleu'],

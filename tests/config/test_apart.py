@@ -1,0 +1,56 @@
+"""Configs without end or without measure, and configs that reach for other files: an error each."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runway.config import apart
+from runway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tests.config.conftest import Files
+
+
+def test_a_recursion_without_end_is_an_error(errors_of: Callable) -> None:
+    (error,) = errors_of("{\n  local f(x) = f(x + 1) tailstrict,\n  a: f(0),\n}")
+    assert "does not come to an end" in error.message
+    assert error.where.endswith("exp_config.jsonnet")
+
+
+def test_more_than_the_memory_is_an_error(errors_of: Callable) -> None:
+    (error,) = errors_of("{ a: std.foldl(function(a, b) a + a, std.range(1, 60), 'xxxxxxxx') }")
+    assert "does not come to an end" in error.message
+
+
+def test_more_than_the_time_is_an_error(errors_of: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "SECONDS", 0.5)
+    (error,) = errors_of("local f(n) = if n == 0 then 1 else f(n - 1) + f(n - 1); { a: f(60) }")
+    assert "at work for" in error.message
+
+
+def test_the_child_may_die_between_two_configs(files: Files) -> None:
+    assert files.load("{ a: 1 }").a == 1
+    if apart._child is not None:
+        os.kill(apart._child.pid, signal.SIGKILL)
+    assert files.load("{ a: 2 }").a == 2
+
+
+def test_a_recursion_with_an_end_is_a_config_like_others(files: Files) -> None:
+    files.write(
+        "configs/demo/sum.libsonnet",
+        "function(n) (local f(n, x) = if n == 0 then x else f(n - 1, x + n) tailstrict; f(n, 0))",
+    )
+    text = "{\n  n: 1000,\n  sum: (import 'sum.libsonnet')($.n),\n}"
+    config = files.load(text, "n=10", check=False)
+    assert (config.n, config.sum) == (10, 55)
+    assert files.path / "configs/demo/sum.libsonnet" in config.loaded_from.files
+    with pytest.raises(ConfigError, match="does not exist: m") as raised:
+        files.load(text.replace("$.n", "$.m"))
+    assert "exp_config.jsonnet:3" in str(raised.value.where)
+    with pytest.raises(ConfigError, match=r"no file 'summ\.libsonnet'"):
+        files.load(text.replace("1000,", "1000, other: import 'summ.libsonnet',"))
