@@ -186,7 +186,7 @@ def random_batches(rows: Any, executor: Any, size: int = 128) -> Iterator[dict[s
                 "input_ids": nn.utils.rnn.pad_sequence(sides[0], batch_first=True, padding_value=pad),
                 "labels": nn.utils.rnn.pad_sequence(sides[1], batch_first=True, padding_value=-100),
             }
-            yield executor._complete(batch)
+            yield executor._runway_complete(batch)
 
 
 @torch.no_grad()
@@ -293,7 +293,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     spare = copy.deepcopy(twin)
     warm_up = System(plain_step(spare, spare.model, PackedHead(spare.model), half))
     for batch in executor.train_dataloader():
-        warm_up.run([executor._complete(batch)])
+        warm_up.run([executor._runway_complete(batch)])
         if warm_up.seconds > arguments.seconds:
             break
     trainer.fit(executor)

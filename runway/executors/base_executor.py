@@ -110,7 +110,7 @@ class BaseExecutor(lightning.LightningModule):
         self.record_columns = record_columns if record_columns is None else list(record_columns)
         self.use_data_node = use_data_node
         self.global_config = _as_config(global_config)
-        self.model_config = resolve_source(_as_config(model_config), **self._asset_folders())
+        self.model_config = resolve_source(_as_config(model_config), **self._runway_asset_folders())
         if data_pipeline is None and self.data_pipeline_config:
             from runway.pipeline import DataPipeline
 
@@ -119,11 +119,11 @@ class BaseExecutor(lightning.LightningModule):
         self.dp = data_pipeline
         self.valid_eval_recorder = EvalRecorder("validation")
         self.test_eval_recorder = EvalRecorder("test-evaluation")
-        self._made_loaders: dict[str | None, Mapping[str, Any]] = {}
-        self._tokenizer = tokenizer
-        self._recording = Recording()
+        self._runway_made_loaders: dict[str | None, Mapping[str, Any]] = {}
+        self._runway_tokenizer = tokenizer
+        self._runway_recording = Recording()
         # Also where a subclass's configure_callbacks does not call this class's.
-        vars(self)["configure_callbacks"] = partial(with_recording, self.configure_callbacks, self._recording)
+        vars(self)["configure_callbacks"] = partial(with_recording, self.configure_callbacks, self._runway_recording)
 
         self.model: Any = None
         with loading_a_model(self.model_config):
@@ -150,31 +150,31 @@ class BaseExecutor(lightning.LightningModule):
         """The project's folder, against which relative paths in the config are taken."""
         return project_of(self.global_config)
 
-    def _asset_folders(self) -> dict[str, Path]:
+    def _runway_asset_folders(self) -> dict[str, Path]:
         return {"project": self.project_dir, "cache_dir": assets_cache(self.global_config, self.project_dir)}
 
     @property
     def tokenizer(self) -> Any:
         """The tokenizer of ``tokenizer_config``, or the one that was given."""
-        if self._tokenizer is None:
+        if self._runway_tokenizer is None:
             from runway.transforms.loading.tokenizer import load_tokenizer
 
             tokenizer_config = self.global_config.get("tokenizer_config")
             if not tokenizer_config:
                 message = f"{type(self).__name__} asks for a tokenizer, but the config names none"
                 raise ConfigError(message, where="tokenizer_config")
-            self._tokenizer = load_tokenizer(tokenizer_config, **self._asset_folders())
-        return self._tokenizer
+            self._runway_tokenizer = load_tokenizer(tokenizer_config, **self._runway_asset_folders())
+        return self._runway_tokenizer
 
     @tokenizer.setter
     def tokenizer(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+        self._runway_tokenizer = tokenizer
 
     def save_tokenizer(self, folder: Path) -> None:
         """Save the tokenizer as transformers does, if one was used."""
-        if hasattr(self._tokenizer, "save_pretrained"):
+        if hasattr(self._runway_tokenizer, "save_pretrained"):
             with replacing(folder) as beside:
-                self._tokenizer.save_pretrained(beside)
+                self._runway_tokenizer.save_pretrained(beside)
 
     def make_room_for_tokens(self, model: Any) -> None:
         """Give a model of transformers embeddings for the config's ``tokenizer_config.additional_tokens``."""
@@ -211,16 +211,16 @@ class BaseExecutor(lightning.LightningModule):
 
     def train_dataloader(self) -> Any:
         """The training data that ``setup`` has set, else that of the data node; see ``own_loaders``."""
-        loaders = self._loaders("train", needed_as="training")
+        loaders = self._runway_loaders("train", needed_as="training")
         return loaders[0] if len(loaders) == 1 else loaders
 
     def val_dataloader(self) -> Any:
         """The validation data that ``setup`` has set, else that of the data node; see ``own_loaders``."""
-        return self._loaders("val")
+        return self._runway_loaders("val")
 
     def test_dataloader(self) -> Any:
         """The test data that ``setup`` has set, else that of the data node; see ``own_loaders``."""
-        return self._loaders("test", needed_as="test")
+        return self._runway_loaders("test", needed_as="test")
 
     def loaders_for(self, data: Any) -> list[Any]:
         """The loaders of rows that are given instead of the executor's own, for a test of them (``Predict``).
@@ -241,26 +241,26 @@ class BaseExecutor(lightning.LightningModule):
         found: Mapping[str, Any] = {}
         if self.use_data_node and self.dp is not None:
             with suppress(DataError):
-                found = self._node_loaders()
+                found = self._runway_node_loaders()
         return {**found, **own} if own else found
 
-    def _loaders(self, role: str, needed_as: str | None = None) -> list[Any]:
+    def _runway_loaders(self, role: str, needed_as: str | None = None) -> list[Any]:
         loaders = own_loaders(self, role)
         if loaders is None:
-            loaders = as_list(self._node_loaders().get(f"{role}_dataloaders"))
+            loaders = as_list(self._runway_node_loaders().get(f"{role}_dataloaders"))
         if needed_as and not loaders:
             message = f"there is no {needed_as} data: the data node gives no '{role}_dataloaders'"
             hint = f"or set `self.{role}_dataset` or `self.{role}_dataloaders` in `setup`"
             raise DataError(message, where=f"{self.use_data_node}", hint=hint)
         return loaders
 
-    def _node_loaders(self) -> Mapping[str, Any]:
+    def _runway_node_loaders(self) -> Mapping[str, Any]:
         """``{train_dataloaders, val_dataloaders, test_dataloaders}`` of what the data node gives, made once."""
-        if self.use_data_node not in self._made_loaders:
-            self._made_loaders[self.use_data_node] = self._make_loaders(self.node_data())
-        return self._made_loaders[self.use_data_node]
+        if self.use_data_node not in self._runway_made_loaders:
+            self._runway_made_loaders[self.use_data_node] = self._runway_make_loaders(self.node_data())
+        return self._runway_made_loaders[self.use_data_node]
 
-    def _make_loaders(self, data: Any) -> Mapping[str, Any]:
+    def _runway_make_loaders(self, data: Any) -> Mapping[str, Any]:
         if isinstance(data, Mapping) and any(str(name).endswith("_dataloaders") for name in data):
             return data
         if isinstance(data, Mapping) and data and all(hasattr(split, "column_names") for split in data.values()):
@@ -332,18 +332,18 @@ class BaseExecutor(lightning.LightningModule):
     def log(self, name: str, value: Any, *args: Any, **kwargs: Any) -> None:
         """Lightning's, which weighs by the rows of the loader's batch where no ``batch_size`` is given."""
         if kwargs.get("batch_size") is None:
-            kwargs["batch_size"] = self._recording.batch_size(name)
+            kwargs["batch_size"] = self._runway_recording.batch_size(name)
         super().log(name, value, *args, **kwargs)
 
     # Recording and evaluation: see ``Recording``, which does it whatever an executor's own hooks do
 
     def on_validation_epoch_end(self) -> None:
         """Evaluate the recorder now: an executor that calls ``super()`` can read what came of it."""
-        self._recording.finish_validation(self.trainer, self)
+        self._runway_recording.finish_validation(self.trainer, self)
 
     def on_test_epoch_end(self) -> None:
         """Put the recorder into the dataset's order now; the experiment evaluates and saves it."""
-        self._recording.finish_test(self.trainer, self)
+        self._runway_recording.finish_test(self.trainer, self)
 
     def recorded_metrics(self, prefix: str, recorder: EvalRecorder) -> dict[str, float]:
         """Numbers over all rows of a validation or a test, to be logged; a subclass may compute some.
@@ -354,20 +354,20 @@ class BaseExecutor(lightning.LightningModule):
         """
         return {}
 
-    def _new_recorder(self, name: str) -> EvalRecorder:
+    def _runway_new_recorder(self, name: str) -> EvalRecorder:
         """A recorder to fill, with its place in the run's folder."""
         return EvalRecorder(name, base_dir=self.recorders_dir or Path(self.trainer.default_root_dir) / "recorders")
 
-    def _validation_pipeline(self) -> tuple[Config | None, str]:
+    def _runway_validation_pipeline(self) -> tuple[Config | None, str]:
         """The pipeline that evaluates a validation, and its name in the config."""
         section = self.global_config.get("eval") or {}
         names = ("valid_eval_pipeline_config", "pipeline_config")
         name = next((name for name in names if section.get(name)), names[-1])
         return section.get(name), f"eval.{name}"
 
-    def _evaluate(self, recorder: EvalRecorder) -> EvalRecorder:
+    def _runway_evaluate(self, recorder: EvalRecorder) -> EvalRecorder:
         """Run the validation's evaluation pipeline and leave one recorder on disk, evaluated."""
-        pipeline, where = self._validation_pipeline()
+        pipeline, where = self._runway_validation_pipeline()
         if not pipeline and not len(recorder):
             return recorder
         evaluated = recorder

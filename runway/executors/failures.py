@@ -50,7 +50,7 @@ def told_failures(executor: lightning.LightningModule) -> Iterator[None]:
             raise death from error
         if not is_out_of_memory(error):
             raise
-        recording = getattr(executor, "_recording", None)
+        recording = getattr(executor, "_runway_recording", None)
         at = getattr(recording, "failed_at", None) or {}
         reason = " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
         batch = f", at a batch of {at['batch']}" if at.get("batch") else ""

@@ -55,7 +55,7 @@ class TextClassificationExecutor(BaseExecutor):
         label_smoothing: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        self._given_id2label = id2label
+        self._runway_given_id2label = id2label
         self.label_smoothing = label_smoothing
         super().__init__(*args, **kwargs)
 
@@ -63,7 +63,7 @@ class TextClassificationExecutor(BaseExecutor):
         """Load the model with a head for the classes at hand."""
         from transformers import AutoModelForSequenceClassification
 
-        id2label = self._find_labels(model_config)
+        id2label = self._runway_find_labels(model_config)
         labels = {"id2label": id2label, "label2id": {name: i for i, name in id2label.items()}} if id2label else {}
         self.model = load_pretrained(AutoModelForSequenceClassification, model_config, **labels)
         if type(self) is TextClassificationExecutor:  # a subclass may read more
@@ -75,18 +75,18 @@ class TextClassificationExecutor(BaseExecutor):
         self.num_labels: int = self.model.config.num_labels
         self.model_inputs = [name for name in inspect.signature(self.model.forward).parameters if name != "labels"]
 
-    def _find_labels(self, model_config: Config) -> dict[int, str] | None:
+    def _runway_find_labels(self, model_config: Config) -> dict[int, str] | None:
         """The classes' names, from the closest section that has them; None leaves the model's own."""
         names = ("from_pretrained_kwargs", "from_config_kwargs")
         sections = [model_config, *(model_config.get(name) or {} for name in names)]
         number = next((section["num_labels"] for section in sections if section.get("num_labels")), None)
-        given = [self._given_id2label, *(section.get("id2label") for section in sections)]
-        named = next((names for names in given if names), None) or self._dataset_labels()
+        given = [self._runway_given_id2label, *(section.get("id2label") for section in sections)]
+        named = next((names for names in given if names), None) or self._runway_dataset_labels()
         if named is None:
             return None if number is None else {i: f"LABEL_{i}" for i in range(number)}
         return class_names(named, number, "model_config")
 
-    def _dataset_labels(self) -> list[str] | None:
+    def _runway_dataset_labels(self) -> list[str] | None:
         """The names of the dataset's ClassLabel, where its label column is one."""
         if self.dp is None or not self.use_data_node:
             return None
@@ -117,13 +117,13 @@ class TextClassificationExecutor(BaseExecutor):
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Predict, log ``val_loss``, record every row."""
-        self._evaluate_batch(batch, "val_loss", self.valid_eval_recorder)
+        self._runway_evaluate_batch(batch, "val_loss", self.valid_eval_recorder)
 
     def test_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Predict, log ``test_loss``, record every row."""
-        self._evaluate_batch(batch, "test_loss", self.test_eval_recorder)
+        self._runway_evaluate_batch(batch, "test_loss", self.test_eval_recorder)
 
-    def _evaluate_batch(self, batch: Mapping[str, Any], loss_name: str, recorder: EvalRecorder) -> None:
+    def _runway_evaluate_batch(self, batch: Mapping[str, Any], loss_name: str, recorder: EvalRecorder) -> None:
         labels = batch["labels"].view(-1)  # [B]
         logits = self(batch)  # [B, num_labels]
         losses = F.cross_entropy(logits, labels, reduction="none")  # [B]

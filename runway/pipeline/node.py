@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from runway.config.reads import Reads, RecordedView, seen_by_nodes
-from runway.errors import RunwayError, leaves_debugger
+from runway.errors import RunwayError, did_you_mean, leaves_debugger
 from runway.log import human_seconds, info, warning
 from runway.masking import hidden, hide, resolved
 from runway.pipeline import debugger
@@ -57,11 +57,23 @@ class NodeFailure(RunwayError):
         else:
             self.exit_code = 1
             self.traceback = user_traceback(error)
-            super().__init__(f"{type(error).__name__}: {error}", where=place)
+            hint = _columns_hint(error, data) if isinstance(error, KeyError) else None
+            super().__init__(f"{type(error).__name__}: {error}", where=place, hint=hint)
         self.__cause__ = error
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n  input: {self.input}" if self.input else super().__str__()
+
+
+def _columns_hint(error: KeyError, data: Any) -> str | None:
+    """What the input has, where a name was asked for that is none of its columns."""
+    parts = list(data.values()) if isinstance(data, dict) else [data]
+    columns = [name for part in parts for name in getattr(part, "column_names", None) or ()]
+    if not columns or not error.args or error.args[0] in columns:
+        return None
+    listed = ", ".join(dict.fromkeys(map(repr, columns)))
+    near = did_you_mean(str(error.args[0]), set(columns), listing=0)
+    return f"{near if near.startswith('did') else ''} the columns of the input are {listed}".strip()
 
 
 def _summary(data: Any) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runway.config.reads import Reads
 from runway.disk import expanded
-from runway.errors import DataError, did_you_mean, must_be, must_be_known
+from runway.errors import DataError, RunwayError, did_you_mean, must_be, must_be_known
 from runway.log import warning
-from runway.user_code import placed
+from runway.user_code import placed, user_traceback
 from runway.walk import escape_existing, matches
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class BaseTransform:
         self.name = name or type(self).__name__
         self.global_config = global_config
         self.project = project or Path.cwd()
-        self._use_dummy_data = use_dummy_data
-        self._reads = reads if reads is not None else Reads()
+        self._runway_use_dummy_data = use_dummy_data
+        self._runway_reads = reads if reads is not None else Reads()
 
     def setup(
         self, *, input_mapping: Mapping[str, str] | None = None, output_mapping: Mapping[str, str] | None = None
@@ -70,23 +70,17 @@ class BaseTransform:
             input_mapping: {name in the data: name that this transform expects}, for columns or keys.
             output_mapping: {name that this transform gives: name in its output}.
         """
-        self.input_mapping = self._distinct(input_mapping, "input_mapping")
-        self.output_mapping = self._distinct(output_mapping, "output_mapping")
-
-    def _distinct(self, mapping: Mapping[str, str] | None, setting: str) -> Mapping[str, str] | None:
-        """The mapping; a ConfigError where it gives one name twice."""
-        names = list((mapping or {}).values())
-        must_be(len(set(names)) == len(names), setting, "names to different names", mapping, where=self.where)
-        return mapping
+        self.input_mapping = distinct(input_mapping, "input_mapping", where=self.where)
+        self.output_mapping = distinct(output_mapping, "output_mapping", where=self.where)
 
     def __call__(self, data: Any = None) -> Any:
         """Run the transform: map names, preprocess, check, ``_call``, check, map names."""
-        data = self._rename(data, self.input_mapping, "input_mapping")
+        data = self._runway_rename(data, self.input_mapping, "input_mapping")
         data = self._preprocess(data)
-        self._accept(self._check_input(data), "input", data)
+        self._runway_accept(self._check_input(data), "input", data)
         output = self._call(data)
-        self._accept(self._check_output(output), "output", output)
-        return self._rename(output, self.output_mapping, "output_mapping")
+        self._runway_accept(self._check_output(output), "output", output)
+        return self._runway_rename(output, self.output_mapping, "output_mapping")
 
     def _call(self, data: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define _call(self, data)")
@@ -101,19 +95,21 @@ class BaseTransform:
     def _check_output(self, data: Any) -> bool | None:
         """Raise, or return False, where ``data`` is not what this transform promised."""
 
-    def _accept(self, verdict: bool | None, side: str, data: Any) -> None:
+    def _runway_accept(self, verdict: bool | None, side: str, data: Any) -> None:
         if verdict is False:
             raise DataError(
                 f"the {side} of {type(self).__name__} does not pass its _check_{side}: {type(data).__name__}",
                 where=self.where,
             )
 
-    def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str, split: str = "") -> Any:
+    def _runway_rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str, split: str = "") -> Any:
         """The keys of a dict, or the columns of a dataset (of each split), under the names that ``mapping`` gives."""
         if not mapping:
             return data
         if isinstance(data, Mapping) and is_dataset(data):
-            return _with_parts(data, {name: self._rename(part, mapping, setting, name) for name, part in data.items()})
+            return _with_parts(
+                data, {name: self._runway_rename(part, mapping, setting, name) for name, part in data.items()}
+            )
         if not isinstance(data, Mapping) and not is_dataset(data):
             raise DataError(
                 f"{setting} needs a dict or a Dataset, but the data is a {type(data).__name__} instead",
@@ -171,8 +167,8 @@ class BaseTransform:
     @property
     def use_dummy_data(self) -> bool:
         """Whether the run asks for a few rows only (``--use_dummy_data``); reading it is recorded."""
-        self._reads.flags["use_dummy_data"] = self._use_dummy_data
-        return self._use_dummy_data
+        self._runway_reads.flags["use_dummy_data"] = self._runway_use_dummy_data
+        return self._runway_use_dummy_data
 
     def resolve_path(self, path: str | Path) -> Path:
         """A path from the config: absolute, with ``~``, or relative to the project's folder."""
@@ -192,13 +188,13 @@ class BaseTransform:
         a ``CACHEDIR.TAG``, as runway's has) does not count.
         """
         resolved = self.resolve_path(path)
-        self._reads.note_file("file", str(resolved))
+        self._runway_reads.note_file("file", str(resolved))
         return resolved
 
     def track_folder(self, path: str | Path) -> Path:
         """``track_file`` for a folder of which what is hidden (``.DS_Store``, ``_SUCCESS``) does not count."""
         resolved = self.resolve_path(path)
-        self._reads.note_file("folder", str(resolved))
+        self._runway_reads.note_file("folder", str(resolved))
         return resolved
 
     def track_code(self, found: type | Callable) -> None:
@@ -211,7 +207,7 @@ class BaseTransform:
             package = part.__module__.partition(".")[0]
             if package not in packages:  # within a package the text of the first leads to those above it
                 packages.add(package)
-                self._reads.code.add((part.__module__, part.__qualname__.partition(".")[0]))
+                self._runway_reads.code.add((part.__module__, part.__qualname__.partition(".")[0]))
 
     def note(self, name: str, value: Any) -> None:
         """Keep a fact about the work with the output: counts of what was dropped and why, say.
@@ -227,7 +223,7 @@ class BaseTransform:
             TypeError: ``value`` is not plain data.
         """
         try:
-            self._reads.notes[str(name)] = json.loads(json.dumps(value))
+            self._runway_reads.notes[str(name)] = json.loads(json.dumps(value))
         except (TypeError, ValueError) as error:
             raise TypeError(f"`value` of note({name!r}) must be plain data: {error}") from error
 
@@ -238,7 +234,7 @@ class BaseTransform:
         in a cache is left out.
         """
         resolved = escape_existing(self.resolve_path(pattern), self.project)
-        self._reads.note_file("glob", resolved)
+        self._runway_reads.note_file("glob", resolved)
         return [Path(match) for match in matches(resolved)]
 
 
@@ -254,9 +250,9 @@ class RowWiseTransform(BaseTransform):
     def __call__(self, data: Any = None) -> Any:
         """Run ``_call`` over every row."""
         data = self._preprocess(data)
-        self._accept(self._check_input(data), "input", data)
-        output = self._over_rows(data)
-        self._accept(self._check_output(output), "output", output)
+        self._runway_accept(self._check_input(data), "input", data)
+        output = self._runway_over_rows(data)
+        self._runway_accept(self._check_output(output), "output", output)
         return output
 
     def _call(self, row_n: int, row: Any) -> Any:
@@ -265,23 +261,28 @@ class RowWiseTransform(BaseTransform):
     def _check_input(self, data: Any) -> bool | None:
         return isinstance(data, Iterable)
 
-    def _over_rows(self, data: Any) -> Any:
+    def _runway_over_rows(self, data: Any, split: Any = None) -> Any:
         if isinstance(data, Mapping):
-            return _with_parts(data, {name: self._over_rows(part) for name, part in data.items()})
-        rows = self._mapped_rows(data)
+            return _with_parts(data, {name: self._runway_over_rows(part, name) for name, part in data.items()})
+        rows = self._runway_mapped_rows(data, split)
         if not is_dataset(data):
             return list(rows)
         from runway.transforms.rows_to_dataset import dataset_of_rows
 
-        features = self._rename(dict(data.features or {}), self.input_mapping, "input_mapping")
+        features = self._runway_rename(dict(data.features or {}), self.input_mapping, "input_mapping")
         renamed = self.output_mapping or {}
         return dataset_of_rows(rows, {renamed.get(name, name): kind for name, kind in features.items()}, self.where)
 
-    def _mapped_rows(self, rows: Iterable) -> Iterator:
-        for row_n, row in enumerate(rows):
-            output = self._call(row_n, self._rename(row, self.input_mapping, "input_mapping"))
+    def _runway_mapped_rows(self, rows: Iterable, split: Any) -> Iterator:
+        for row_n, given in enumerate(rows):
+            row = self._runway_rename(given, self.input_mapping, "input_mapping")
+            try:
+                output = self._call(row_n, row)
+            except Exception as error:
+                _tell_row(error, row_n, row, split, self.where)
+                raise
             if output is not None:
-                yield self._rename(output, self.output_mapping, "output_mapping")
+                yield self._runway_rename(output, self.output_mapping, "output_mapping")
 
 
 class HFDatasetTransform(BaseTransform):
@@ -308,19 +309,19 @@ class HFDatasetTransform(BaseTransform):
             **kwargs: ``input_mapping`` and ``output_mapping`` (column names), see BaseTransform.
         """
         super().setup(**kwargs)
-        self.rename_col_dict = self._distinct(rename_col_dict, "rename_col_dict")
+        self.rename_col_dict = distinct(rename_col_dict, "rename_col_dict", where=self.where)
         self.splits_to_process = splits_to_process
 
     def _preprocess(self, data: Any) -> Any:
         return as_dataset_dict(data)
 
     def _check_input(self, data: Any) -> None:
-        self._check_dataset(data, "needs")
+        self._runway_check_dataset(data, "needs")
 
     def _check_output(self, data: Any) -> None:
-        self._check_dataset(as_dataset_dict(data), "must return")
+        self._runway_check_dataset(as_dataset_dict(data), "must return")
 
-    def _check_dataset(self, data: Any, verb: str) -> None:
+    def _runway_check_dataset(self, data: Any, verb: str) -> None:
         if not is_dataset(data):
             raise DataError(
                 f"{type(self).__name__} {verb} a Dataset or a DatasetDict, but has a {type(data).__name__} instead",
@@ -330,13 +331,13 @@ class HFDatasetTransform(BaseTransform):
     def __call__(self, data: Any = None) -> Any:
         """Run the transform; a dict of Datasets that ``_call`` returns becomes a DatasetDict."""
         output = as_dataset_dict(super().__call__(data))
-        return self._rename(output, self.rename_col_dict, "rename_col_dict")
+        return self._runway_rename(output, self.rename_col_dict, "rename_col_dict")
 
-    def _rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str, split: str = "") -> Any:
+    def _runway_rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str, split: str = "") -> Any:
         data = as_dataset_dict(data)
         if not mapping or not is_dataset(data):
-            return super()._rename(data, mapping, setting, split)
-        rename = super()._rename
+            return super()._runway_rename(data, mapping, setting, split)
+        rename = super()._runway_rename
         parts = self.splits_of(data, quiet=True)
         return self.with_splits(data, {name: rename(part, mapping, setting, name) for name, part in parts.items()})
 
@@ -381,6 +382,34 @@ class HFDatasetTransform(BaseTransform):
                 hint="look at its input node: every row was filtered out, or the source has none",
             )
         return data[name]
+
+
+def _tell_row(error: Exception, row_n: int, row: Any, split: Any, where: str) -> None:
+    """Say in which row an error was raised; for a column that is not there, which the row has.
+
+    Raises:
+        DataError: it is a KeyError about a column of the row.
+    """
+    place = f"row {row_n}" if split is None else f"row {row_n} of {split!r}"
+    if not isinstance(row, Mapping) or isinstance(error, RunwayError):
+        return
+    if not isinstance(error, KeyError) or error.args[:1] == () or error.args[0] in row:
+        error.add_note(f"({place}, with the columns {', '.join(map(str, row))})")
+        return
+    told = DataError(
+        f"{place} has no column {error.args[0]!r}; it has {', '.join(map(repr, row)) or 'none'}",
+        where=where,
+        hint=did_you_mean(str(error.args[0]), map(str, row)),
+    )
+    told.traceback = user_traceback(error)  # type: ignore[attr-defined]
+    raise told from error
+
+
+def distinct(mapping: Mapping[str, str] | None, setting: str, *, where: str) -> Mapping[str, str] | None:
+    """The mapping; a ConfigError where it gives one name twice."""
+    names = list((mapping or {}).values())
+    must_be(len(set(names)) == len(names), setting, "names to different names", mapping, where=where)
+    return mapping
 
 
 def is_dataset(data: Any) -> bool:

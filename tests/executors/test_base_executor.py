@@ -109,3 +109,25 @@ def test_the_tiny_things_are_what_these_tests_think():
     order = [row for batch in batches for row in batch]
     assert order != sorted(order)
     assert [len(batch) for batch in batches] == [8, 1]
+
+
+def test_no_private_name_of_an_executor_is_one_that_a_user_may_choose():
+    """``_evaluate`` and ``_loaders`` of a user's were taken for the framework's."""
+    import ast
+    import inspect
+
+    import lightning
+
+    from runway.executors.multi_task.executor import MultiTaskExecutor
+    from runway.executors.seq2seq.executor import Seq2SeqExecutor
+    from runway.executors.text_classification import TextClassificationExecutor
+
+    taken = set()
+    for cls in (BaseExecutor, TextClassificationExecutor, Seq2SeqExecutor, MultiTaskExecutor):
+        for part in ast.walk(ast.parse(inspect.getsource(cls))):
+            if isinstance(part, ast.FunctionDef):
+                taken.add(part.name)
+            elif isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self":
+                taken.add(part.attr)
+    own = {name for name in taken if name[0] == "_" and name[:2] != "__" and name not in dir(lightning.LightningModule)}
+    assert {name for name in own - {"_init_model"} if not name.startswith("_runway_")} == set()

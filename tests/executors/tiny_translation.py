@@ -211,6 +211,6 @@ def hypotheses(executor, rows, batch_size, num_beams):
     )
     found = {}
     for batch in batches_of(rows, batch_size):
-        texts = executor.translate_batch(executor._complete(collate([rows[row] for row in batch])))
+        texts = executor.translate_batch(executor._runway_complete(collate([rows[row] for row in batch])))
         found.update(zip(batch, texts, strict=True))
     return [found[row] for row in range(len(rows))]

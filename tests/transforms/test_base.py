@@ -191,14 +191,14 @@ def test_paths_and_tracking(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
     assert made.track_file("a.txt") == tmp_path / "a.txt"
     assert made.track_glob("*.txt") == [tmp_path / "a.txt"]
-    assert made._reads.files == {("file", str(tmp_path / "a.txt")), ("glob", str(tmp_path / "*.txt"))}
+    assert made._runway_reads.files == {("file", str(tmp_path / "a.txt")), ("glob", str(tmp_path / "*.txt"))}
 
 
 def test_notes_are_plain_and_the_last_of_a_name_stays() -> None:
     node = BaseTransform(name="process:X")
     node.note("dropped", {"empty": 1})
     node.note("dropped", {"empty": 2, "pairs": (1, 2)})
-    assert node._reads.notes == {"dropped": {"empty": 2, "pairs": [1, 2]}}
+    assert node._runway_reads.notes == {"dropped": {"empty": 2, "pairs": [1, 2]}}
     with pytest.raises(TypeError, match=r"`value` of note\('rows'\) must be plain data"):
         node.note("rows", {1, 2})
 
@@ -207,3 +207,35 @@ def test_notes_of_an_uncached_node_go_with_the_node_that_runs_it() -> None:
     mine, above = Reads(notes={"rows": 2}), Reads(notes={"rows": 1, "dropped": 3})
     mine.merge(above)
     assert mine.notes == {"rows": 2, "dropped": 3}
+
+
+@pytest.mark.parametrize(
+    ("split", "place"), [("train", "row 1 of 'train'"), (None, "row 1")], ids=["of a split", "of a list"]
+)
+def test_a_column_that_a_row_lacks_is_told_with_its_row(split: str | None, place: str) -> None:
+    class Reads(RowWiseTransform):
+        def _call(self, row_n: int, row: Any) -> Any:
+            return row if row_n == 0 else {"text": row["txet"]}
+
+    rows = [{"text": "a"}, {"text": "b"}]
+    with pytest.raises(DataError, match=f"{place} has no column 'txet'; it has 'text'") as caught:
+        node(Reads)(rows if split is None else {split: rows})
+    assert caught.value.hint == "did you mean 'text'?"
+    assert 'row["txet"]' in caught.value.traceback, "the user's line"
+
+
+def test_any_other_error_in_a_row_says_which_row() -> None:
+    class Divides(RowWiseTransform):
+        def _call(self, row_n: int, row: Any) -> Any:
+            return {"part": 1 / row["number"]}
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        node(Divides)([{"number": 1}, {"number": 0}])
+    assert caught.value.__notes__ == ["(row 1, with the columns number)"]
+
+
+@pytest.mark.parametrize("base", [BaseTransform, RowWiseTransform, HFDatasetTransform])
+def test_no_private_name_of_a_base_class_is_one_that_a_user_may_choose(base: type) -> None:
+    hooks = {"_call", "_preprocess", "_check_input", "_check_output"}
+    private = {name for name in (*dir(base), *vars(node(base))) if name[0] == "_" and name[:2] != "__"}
+    assert {name for name in private - hooks if not name.startswith("_runway_")} == set()

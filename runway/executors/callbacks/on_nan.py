@@ -143,7 +143,7 @@ class OnNaN(lightning.Callback):
         bad = (~loss.isfinite()).any().float()
         self._bad = bad if self._bad is None else torch.maximum(self._bad, bad)
         losses = {name: part.detach() for name, part in (getattr(pl_module, "step_losses", None) or {}).items()}
-        drawn = getattr(getattr(pl_module, "_recording", None), "drawn", None)
+        drawn = getattr(getattr(pl_module, "_runway_recording", None), "drawn", None)
         place = (trainer.current_epoch, trainer.global_step)
         self._last = _Batch(*self._at, *place, loss * trainer.accumulate_grad_batches, losses, drawn)
         self._batches.put(bad, self._last)

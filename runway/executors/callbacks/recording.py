@@ -88,7 +88,7 @@ class Recording(lightning.Callback):
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: BaseExecutor) -> None:  # type: ignore[override]
         """Check the validation's pipeline now: after the first epoch is late for a misspelt name."""
-        pipeline, where = pl_module._validation_pipeline()
+        pipeline, where = pl_module._runway_validation_pipeline()
         if pipeline:
             config, project = pl_module.global_config, pl_module.project_dir
             check_eval_pipeline(pipeline, global_config=config, project=project, where=where)
@@ -120,13 +120,13 @@ class Recording(lightning.Callback):
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: BaseExecutor) -> None:  # type: ignore[override]
         """Take a fresh recorder: each validation has its own."""
         self.order, self.is_finished = RowOrder("validation"), False
-        pl_module.valid_eval_recorder = pl_module._new_recorder(f"validation-step{pl_module.global_step}")
+        pl_module.valid_eval_recorder = pl_module._runway_new_recorder(f"validation-step{pl_module.global_step}")
         check_columns(as_list(trainer.val_dataloaders), pl_module.record_columns or ())
 
     def on_test_start(self, trainer: lightning.Trainer, pl_module: BaseExecutor) -> None:  # type: ignore[override]
         """Take a fresh recorder."""
         self.order, self.is_finished = RowOrder("test"), False
-        pl_module.test_eval_recorder = pl_module._new_recorder("test-evaluation")
+        pl_module.test_eval_recorder = pl_module._runway_new_recorder("test-evaluation")
         check_columns(as_list(trainer.test_dataloaders), pl_module.record_columns or ())
 
     def finish_validation(self, trainer: lightning.Trainer, pl_module: BaseExecutor) -> None:
@@ -139,7 +139,7 @@ class Recording(lightning.Callback):
 
         def evaluate() -> dict[str, float]:
             numbers = pl_module.recorded_metrics("val", recorder)
-            pl_module.valid_eval_recorder = pl_module._evaluate(recorder)
+            pl_module.valid_eval_recorder = pl_module._runway_evaluate(recorder)
             return numbers | scalar_stats(pl_module.valid_eval_recorder)
 
         self._log(trainer, pl_module, _on_rank_0(trainer, evaluate))

@@ -65,14 +65,16 @@ class MultiTaskExecutor(BaseExecutor):
     def _init_model(self, model_config: Config) -> None:
         """Read the tasks, look at their data, and make encoders and heads for them."""
         self.tasks = read_tasks(self.global_config)
-        self._data: dict[str, TaskData] = {}
+        self._runway_data: dict[str, TaskData] = {}
         data = {name: self.data_of(name) for name in self.tasks}
-        self.model = build_model(self.tasks, data, model_config, self._asset_folders(), self.make_room_for_tokens)
+        self.model = build_model(
+            self.tasks, data, model_config, self._runway_asset_folders(), self.make_room_for_tokens
+        )
         project = self.project_dir
         self.scores = Scores(self.tasks, self.heads, global_config=self.global_config, project=project)
         self.scores.check()
-        self._evaluated: dict[str, list[str]] = {}
-        self._mixed: DataLoader | None = None
+        self._runway_evaluated: dict[str, list[str]] = {}
+        self._runway_mixed: DataLoader | None = None
 
     @property
     def heads(self) -> Mapping[str, TaskHead]:
@@ -98,13 +100,13 @@ class MultiTaskExecutor(BaseExecutor):
 
     def data_of(self, name: str) -> TaskData:
         """The loaders of a task, made once."""
-        if name not in self._data:
+        if name not in self._runway_data:
             task = self.tasks[name]
             if self.dp is None:
                 raise ConfigError("the config has no data pipeline", where="data_pipeline")
             data = self.dp.get_data([task.data_node], explode=True)
-            self._data[name] = task_data(task, data, global_config=self.global_config, project=self.project_dir)
-        return self._data[name]
+            self._runway_data[name] = task_data(task, data, global_config=self.global_config, project=self.project_dir)
+        return self._runway_data[name]
 
     def setup(self, stage: str) -> None:
         """A step need not have a batch of every task, and then leaves parameters unused."""
@@ -114,7 +116,7 @@ class MultiTaskExecutor(BaseExecutor):
 
     def train_dataloader(self) -> Any:
         """One loader, whose batches are of the tasks in turn as ``train.mixing`` says."""
-        loader = self._train_loader()
+        loader = self._runway_train_loader()
         sampler = cast("TaskSampler", loader.sampler)
         sizes = {name: len(batches) for name, batches in sampler.tasks.items()}
         told = [
@@ -124,9 +126,9 @@ class MultiTaskExecutor(BaseExecutor):
         info(f"an epoch is {len(sampler)} steps; batches of each task: {', '.join(told)}")
         return loader
 
-    def _train_loader(self) -> DataLoader:
-        if self._mixed is not None:
-            return self._mixed
+    def _runway_train_loader(self) -> DataLoader:
+        if self._runway_mixed is not None:
+            return self._runway_mixed
         batches = {}
         seed = int((self.global_config.get("meta") or {}).get("seed") or 0)
         for place, (name, task) in enumerate(self.tasks.items()):
@@ -137,16 +139,16 @@ class MultiTaskExecutor(BaseExecutor):
             batches[name] = TaskBatches(loaders[0], seed + place, f"{task.where} ({task.data_node})")
         mixing = self.train_config.get("mixing") or {}
         sampler = TaskSampler(batches, seed=seed, **mixing)
-        self._mixed = mixed_loader(sampler, self.train_config.get("dataloader_workers") or 0)
-        return self._mixed
+        self._runway_mixed = mixed_loader(sampler, self.train_config.get("dataloader_workers") or 0)
+        return self._runway_mixed
 
     def val_dataloader(self) -> Any:
         """The tasks' validation loaders, one after the other."""
-        return self._evaluation_loaders("val")
+        return self._runway_evaluation_loaders("val")
 
     def test_dataloader(self) -> Any:
         """The tasks' test loaders, one after the other."""
-        loaders = self._evaluation_loaders("test")
+        loaders = self._runway_evaluation_loaders("test")
         if not loaders:
             raise DataError(
                 "no task has test data: their nodes give no 'test' split or loader", where=self.use_data_node
@@ -156,17 +158,17 @@ class MultiTaskExecutor(BaseExecutor):
     def dataloaders(self) -> Mapping[str, Any]:
         """The tasks' loaders: a training's is the one of all tasks."""
         return {
-            "train_dataloaders": [self._train_loader()],
-            "val_dataloaders": self._evaluation_loaders("val"),
-            "test_dataloaders": self._evaluation_loaders("test"),
+            "train_dataloaders": [self._runway_train_loader()],
+            "val_dataloaders": self._runway_evaluation_loaders("val"),
+            "test_dataloaders": self._runway_evaluation_loaders("test"),
         }
 
-    def _evaluation_loaders(self, role: str) -> list[Any]:
+    def _runway_evaluation_loaders(self, role: str) -> list[Any]:
         found = [(name, loader) for name in self.tasks for loader in self.data_of(name).loaders[role]]
         found = [(name, loader) for name, loader in found if not _is_empty(loader)]
-        self._evaluated[role] = [name for name, _ in found]
+        self._runway_evaluated[role] = [name for name, _ in found]
         for name, task in self.tasks.items():
-            if found and name not in self._evaluated[role]:
+            if found and name not in self._runway_evaluated[role]:
                 what = {"val": "validation"}.get(role, role)
                 warning(
                     f"the task {name!r} has no {what} rows ({task.data_node}): it is in no {what} metric", once=True
@@ -206,13 +208,13 @@ class MultiTaskExecutor(BaseExecutor):
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Predict, and record every row with its task and its loss."""
-        self._evaluate_batch(batch, self._evaluated["val"][dataloader_idx], self.valid_eval_recorder)
+        self._runway_evaluate_batch(batch, self._runway_evaluated["val"][dataloader_idx], self.valid_eval_recorder)
 
     def test_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Predict, and record every row with its task and its loss."""
-        self._evaluate_batch(batch, self._evaluated["test"][dataloader_idx], self.test_eval_recorder)
+        self._runway_evaluate_batch(batch, self._runway_evaluated["test"][dataloader_idx], self.test_eval_recorder)
 
-    def _evaluate_batch(self, batch: Mapping[str, Any], name: str, recorder: EvalRecorder) -> None:
+    def _runway_evaluate_batch(self, batch: Mapping[str, Any], name: str, recorder: EvalRecorder) -> None:
         outputs = self(batch, name)
         losses = self.heads[name].loss(outputs, batch, by_row=True).tolist()
         columns = self.heads[name].columns(outputs, batch)
@@ -231,7 +233,7 @@ class MultiTaskExecutor(BaseExecutor):
         if split == "train":
             parts = [(name, part) for name, of_task in batch.items() for part in of_task]
         elif split:
-            parts = [(self._evaluated["test" if split == "test" else "val"][dataloader_idx], batch)]
+            parts = [(self._runway_evaluated["test" if split == "test" else "val"][dataloader_idx], batch)]
         for name, part in parts:
             where = f"the {split} split of the task {name!r} ({self.tasks[name].data_node})"
             if "labels" not in part:

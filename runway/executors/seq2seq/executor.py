@@ -98,10 +98,10 @@ class Seq2SeqExecutor(BaseExecutor):
         self.generate_in_validation = generate_in_validation
         self.average_last = average_last
         self.export = export
-        self._raw_weights: dict[str, torch.Tensor] | None = None
-        self._window: TokenWindow | None = None
-        self._half_window: dict[str, float] | None = None
-        self._skipped: SkippedBatches | None = None
+        self._runway_raw_weights: dict[str, torch.Tensor] | None = None
+        self._runway_window: TokenWindow | None = None
+        self._runway_half_window: dict[str, float] | None = None
+        self._runway_skipped: SkippedBatches | None = None
         super().__init__(*args, **kwargs)
         self.head = PackedHead(self.model)
         if average_last is not None:
@@ -109,7 +109,7 @@ class Seq2SeqExecutor(BaseExecutor):
 
     def _init_model(self, model_config: Config) -> None:
         """Load or make the model in the tokenizers' sizes."""
-        self.tokenizers = self._find_tokenizers()
+        self.tokenizers = self._runway_find_tokenizers()
         self.model = make_model(model_config, self.tokenizers)
         self.positions = max_positions(self.model)
         self.generation = Generation(
@@ -123,8 +123,8 @@ class Seq2SeqExecutor(BaseExecutor):
         self.pad_id: int = self.tokenizers.target.pad_token_id if pad is None else pad
         self.start_id: int = self.pad_id if start is None else start
 
-    def _find_tokenizers(self) -> Tokenizers:
-        if self.tokenizer_node is None or self._tokenizer is not None:
+    def _runway_find_tokenizers(self) -> Tokenizers:
+        if self.tokenizer_node is None or self._runway_tokenizer is not None:
             return Tokenizers.of(self.tokenizer, "tokenizer_config")
         nodes = list((self.data_pipeline_config.get("transforms") or {}) if self.dp is not None else {})
         where = "executor.init_kwargs.tokenizer_node"
@@ -132,7 +132,7 @@ class Seq2SeqExecutor(BaseExecutor):
         assert self.dp is not None
         found = self.dp.get_data([self.tokenizer_node], explode=True)
         tokenizers = Tokenizers.of(found, f"{where}={self.tokenizer_node!r}")
-        self._tokenizer = tokenizers.target
+        self._runway_tokenizer = tokenizers.target
         return tokenizers
 
     def save_tokenizer(self, folder: Path) -> None:
@@ -151,26 +151,28 @@ class Seq2SeqExecutor(BaseExecutor):
         loaders = self.dataloaders()
         if loaders and not loaders.get("test_dataloaders"):
             warning("there is no test split, so what is trained cannot be tested (`dataset.split` makes one)")
-        self._window = TokenWindow(self.trainer, self._half_window)
+        self._runway_window = TokenWindow(self.trainer, self._runway_half_window)
         if self.trainer.strategy.handles_gradient_accumulation and self.trainer.accumulate_grad_batches > 1:
             kind = type(self.trainer.strategy).__name__
             warning(f"{kind} accumulates by itself: micro-batches weigh alike, and a token of a short one weighs more")
-        self._skipped = SkippedBatches(where := f"the train split of {self.use_data_node!r}")
+        self._runway_skipped = SkippedBatches(where := f"the train split of {self.use_data_node!r}")
         given = vars(self).get("train_dataloaders", loaders.get("train_dataloaders"))
         for loader in given if isinstance(given, list | tuple) else [given]:
             tell_trained_tokens(loader, where)
         for callback in (*self.trainer.checkpoint_callbacks, *self.trainer.early_stopping_callbacks):
-            self._check_monitor(getattr(callback, "monitor", None), getattr(callback, "mode", None), type(callback))
-        if self._raw_weights is not None:
-            put_weights(self, self._raw_weights)
-            self._raw_weights = None
+            self._runway_check_monitor(
+                getattr(callback, "monitor", None), getattr(callback, "mode", None), type(callback)
+            )
+        if self._runway_raw_weights is not None:
+            put_weights(self, self._runway_raw_weights)
+            self._runway_raw_weights = None
 
-    def _check_monitor(self, monitor: str | None, mode: str | None, callback: type) -> None:
+    def _runway_check_monitor(self, monitor: str | None, mode: str | None, callback: type) -> None:
         if monitor not in SCORES:
             return
         kind = "model_checkpoint" if issubclass(callback, ModelCheckpoint) else "early_stopping"
         section = f"train.{kind}_callback_paras"
-        if not self.generate_in_validation or not self._validation_pipeline()[0]:
+        if not self.generate_in_validation or not self._runway_validation_pipeline()[0]:
             raise ConfigError(
                 f"the metric {monitor!r} is not computed in validations",
                 where=f"{section}.monitor",
@@ -190,14 +192,14 @@ class Seq2SeqExecutor(BaseExecutor):
         super().on_load_checkpoint(checkpoint)
         trainer = attached_trainer(self)
         trains = trainer is not None and trainer.state.fn == "fit"
-        self._raw_weights = checkpoint.get(RAW_KEY) if trains and self.average_last is None else None
-        self._half_window = checkpoint.get(WINDOW_KEY) if trains else None
+        self._runway_raw_weights = checkpoint.get(RAW_KEY) if trains and self.average_last is None else None
+        self._runway_half_window = checkpoint.get(WINDOW_KEY) if trains else None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the count of tokens of half an accumulated step."""
         super().on_save_checkpoint(checkpoint)
-        if self._window is not None and self._window.state is not None:
-            checkpoint[WINDOW_KEY] = self._window.state
+        if self._runway_window is not None and self._runway_window.state is not None:
+            checkpoint[WINDOW_KEY] = self._runway_window.state
 
     def loaders_for(self, data: Any) -> list[Any]:
         """As a BaseExecutor's; of encoded pairs as MakePairDataloaders makes them."""
@@ -217,9 +219,9 @@ class Seq2SeqExecutor(BaseExecutor):
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Check the batch and make the decoder's side of it while it is on the CPU: on a GPU that would wait."""
-        return self._complete(batch)
+        return self._runway_complete(batch)
 
-    def _complete(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+    def _runway_complete(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The batch with ``decoder_input_ids [B, T]``, ``positions [M]`` that count, and ``targets [N]``."""
         if isinstance(batch, list | tuple):
             raise ConfigError(
@@ -229,7 +231,7 @@ class Seq2SeqExecutor(BaseExecutor):
             )
         if "positions" in batch:
             return dict(batch)
-        self._check_batch(batch)
+        self._runway_check_batch(batch)
         labels = batch["labels"]
         counts = labels != IGNORE_INDEX
         shifted = labels.new_full(labels.shape, self.pad_id)
@@ -238,13 +240,13 @@ class Seq2SeqExecutor(BaseExecutor):
         positions = counts.flatten().nonzero().squeeze(1)
         return {
             **batch,
-            "attention_mask": self._source_mask(batch),
+            "attention_mask": self._runway_source_mask(batch),
             "decoder_input_ids": shifted,
             "positions": rounded(positions),
             "targets": labels.flatten()[positions],
         }
 
-    def _check_batch(self, batch: Mapping[str, Any]) -> None:
+    def _runway_check_batch(self, batch: Mapping[str, Any]) -> None:
         where = self.split_at_hand()
         for name in ("input_ids", "labels"):
             hint = "encode the pairs before (EncodePairs gives `input_ids` and `labels`)"
@@ -254,7 +256,7 @@ class Seq2SeqExecutor(BaseExecutor):
             raise DataError(f"the labels must be token ids [B, T], but have the shape {shape} instead", where=where)
         if self.positions is None:
             return
-        for side, mask in (("source", self._source_mask(batch)), ("target", batch["labels"] != IGNORE_INDEX)):
+        for side, mask in (("source", self._runway_source_mask(batch)), ("target", batch["labels"] != IGNORE_INDEX)):
             padded = mask.shape[1]
             if padded <= self.positions:
                 continue
@@ -273,13 +275,13 @@ class Seq2SeqExecutor(BaseExecutor):
                 "more (max_position_embeddings)",
             )
 
-    def _source_mask(self, batch: Mapping[str, Any]) -> torch.Tensor:
+    def _runway_source_mask(self, batch: Mapping[str, Any]) -> torch.Tensor:
         mask = batch.get("attention_mask")
         return (batch["input_ids"] != self.tokenizers.source.pad_token_id).long() if mask is None else mask
 
     def forward(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """The logits ``[M, V]`` at the target positions that count, in the order of ``labels``; see ``rounded``."""
-        batch = self._complete(batch)
+        batch = self._runway_complete(batch)
         return self.head.logits(
             self.model,
             batch["positions"],
@@ -294,45 +296,45 @@ class Seq2SeqExecutor(BaseExecutor):
 
         Where micro-batches or ranks share a step, it is times the batch's share of the tokens: see ``TokenWindow``.
         """
-        batch = self._complete(batch)
+        batch = self._runway_complete(batch)
         loss = smoothed_cross_entropy(self(batch), batch["targets"], self.label_smoothing)
         tokens = len(batch["targets"])
         if tokens:
             self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=tokens)
-        if self._skipped is not None:
-            self._skipped.add(tokens, batch["labels"].numel(), batch_idx)
-        share = 1.0 if self._window is None else self._window.share(tokens, batch_idx)
+        if self._runway_skipped is not None:
+            self._runway_skipped.add(tokens, batch["labels"].numel(), batch_idx)
+        share = 1.0 if self._runway_window is None else self._runway_window.share(tokens, batch_idx)
         return loss if isinstance(share, float) and share == 1 else loss * share
 
     def backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """The backward pass; after a step's last, each of its tokens weighs alike in the gradients."""
         super().backward(loss, *args, **kwargs)
-        if self._window is not None:
-            self._window.complete()
+        if self._runway_window is not None:
+            self._runway_window.complete()
 
     def on_train_epoch_end(self) -> None:
         """Tell of the batches that had nothing to train on."""
-        if self._skipped is not None:
-            self._skipped.end_epoch(self.trainer)
+        if self._runway_skipped is not None:
+            self._runway_skipped.end_epoch(self.trainer)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Teacher-forced losses, and hypotheses where they are asked for; record every pair."""
-        self._evaluate_batch(batch, self.valid_eval_recorder, decode=self.generate_in_validation)
+        self._runway_evaluate_batch(batch, self.valid_eval_recorder, decode=self.generate_in_validation)
 
     def test_step(self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Teacher-forced losses and hypotheses; record every pair."""
-        self._evaluate_batch(batch, self.test_eval_recorder, decode=True)
+        self._runway_evaluate_batch(batch, self.test_eval_recorder, decode=True)
 
-    def _evaluate_batch(self, batch: Mapping[str, Any], recorder: EvalRecorder, *, decode: bool) -> None:
-        batch = self._complete(batch)
+    def _runway_evaluate_batch(self, batch: Mapping[str, Any], recorder: EvalRecorder, *, decode: bool) -> None:
+        batch = self._runway_complete(batch)
         labels = batch["labels"]
         losses = token_losses(self(batch), batch["targets"]).double()  # [N]
         rows = batch["positions"][: len(losses)] // labels.shape[1]  # [N]: whose token it is
         sums = losses.new_zeros(len(labels)).index_add_(0, rows, losses)  # [B]
         counts = torch.bincount(rows, minlength=len(labels))  # [B]
         columns = {
-            "source": self._texts(batch, "source"),
-            "reference": self._texts(batch, "target"),
+            "source": self._runway_texts(batch, "source"),
+            "reference": self._runway_texts(batch, "target"),
             "loss": (sums / counts.clamp_min(1)).tolist(),
             "target_tokens": counts.tolist(),
         }
@@ -345,7 +347,7 @@ class Seq2SeqExecutor(BaseExecutor):
         tokens = self.generation(self.model, batch["input_ids"], batch["attention_mask"])  # [B, T]
         return self.tokenizers.target.batch_decode(tokens.tolist(), skip_special_tokens=True)
 
-    def _texts(self, batch: Mapping[str, Any], side: str) -> Sequence[str]:
+    def _runway_texts(self, batch: Mapping[str, Any], side: str) -> Sequence[str]:
         """The texts of one side: as they came with the batch, else of the tokens."""
         if side in batch:
             return list(batch[side])

@@ -72,7 +72,7 @@ class LoadRun(BaseTransform):
         name = config_file_of(read_checkpoint(checkpoint))
         config = run_config(self.track_file(run.train / name), self.project)
         tokenizer = run.train / TOKENIZER
-        self._reads.note_file("file", str(tokenizer))
+        self._runway_reads.note_file("file", str(tokenizer))
         inside = run.path.is_relative_to(self.project)
         found = TrainedRun(
             name=run.path.name,
@@ -100,14 +100,14 @@ class LoadRun(BaseTransform):
             if (path / "train").is_dir():
                 self._only_of_experiments(path)
                 return as_run(path)
-        self._reads.note_file("names", str(root))
+        self._runway_reads.note_file("names", str(root))
         versions = ExperimentFolder(root, asked.name) if asked.name not in ("", ".", "..") else None
         if versions is None or not versions.versions():
             raise self._no_run(root)
         if self.version is not None:
             return versions.get(self.version)
         for version in versions.versions():  # which have checkpoints
-            self._reads.note_file("names", str(version.saved_models))
+            self._runway_reads.note_file("names", str(version.saved_models))
         if self.best_by is not None:
             return self._best(versions.versions())
         return versions.latest(type(versions.versions()[0]).has_checkpoints, "weights", "train it first")
@@ -191,7 +191,7 @@ class LoadRun(BaseTransform):
         from runway.experiment.folders.file_names import CHECKPOINT_INDEX
         from runway.experiment.folders.find_checkpoint import choose_checkpoint
 
-        self._reads.note_file("names", str(run.saved_models))
+        self._runway_reads.note_file("names", str(run.saved_models))
         self.track_file(run.saved_models / CHECKPOINT_INDEX)
         if not run.has_checkpoints():
             raise ExperimentError(

@@ -10,7 +10,7 @@ from runway.errors import ConfigError, DataError, must_be, must_be_known
 from runway.experiment.trained_run import TrainedRun
 from runway.log import info
 from runway.registry import register_transform_functor
-from runway.transforms.base import BaseTransform, is_dataset
+from runway.transforms.base import BaseTransform, distinct, is_dataset
 
 if TYPE_CHECKING:
     from runway.experiment.predicting import Predictor
@@ -63,7 +63,7 @@ class Predict(BaseTransform):
         message = "renames the columns of a dataset"
         must_be(columns is None or output == "dataset", "columns", f"left out: it {message}", columns, where=self.where)
         self.output = output
-        self.columns = self._distinct(columns, "columns")
+        self.columns = distinct(columns, "columns", where=self.where)
         self.through = through
         self.splits_to_process = splits_to_process
         self.init_kwargs = dict(init_kwargs or {})

@@ -423,9 +423,9 @@ def load_splits(
     loader = _FileByFile(
         name=transform.name,
         global_config=transform.global_config,
-        use_dummy_data=transform._use_dummy_data,
+        use_dummy_data=transform._runway_use_dummy_data,
         project=transform.project,
-        reads=transform._reads,
+        reads=transform._runway_reads,
     )
     loader.setup(**settings)
     loader.read_file = read_file

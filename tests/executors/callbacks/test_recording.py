@@ -354,5 +354,5 @@ def test_an_executor_can_be_pickled_and_copied(tmp_path):
     executor.dp = None
     for twin in (pickle.loads(pickle.dumps(executor)), copy.deepcopy(executor)):
         (recording, *_) = twin.configure_callbacks.func(lambda: [], *twin.configure_callbacks.args[1:])
-        assert recording is twin._recording
-        assert recording is not executor._recording
+        assert recording is twin._runway_recording
+        assert recording is not executor._runway_recording

@@ -70,8 +70,8 @@ def test_texts_are_decoded_where_the_batch_has_none(tmp_path):
     executor = make(tmp_path).eval()
     rows = PairRows(pairs(3, seed=3))
     batch = {name: value for name, value in collate(list(rows)).items() if name not in ("source", "target")}
-    assert executor._texts(batch, "source") == [source for source, _ in rows.texts]
-    assert executor._texts(batch, "target") == [target for _, target in rows.texts]
+    assert executor._runway_texts(batch, "source") == [source for source, _ in rows.texts]
+    assert executor._runway_texts(batch, "target") == [target for _, target in rows.texts]
 
 
 def test_validation_decodes_where_it_is_asked_to(tmp_path):

@@ -58,7 +58,7 @@ def test_nor_where_a_pretrained_model_forces_the_end(tmp_path):
 def test_a_hypothesis_ends_at_the_limit_of_its_own_sentence(tmp_path):
     executor = make(tmp_path, generate_params={"max_len_a": 1, "max_len_b": 2, "suppress_tokens": [2]}).eval()
     rows = PairRows([("ein hund", "a dog"), (" ".join(["ein hund"] * 5), " ".join(["a dog"] * 5))])
-    batch = executor._complete(collate([rows[0], rows[1]]))
+    batch = executor._runway_complete(collate([rows[0], rows[1]]))
     tokens = executor.generation(executor.model, batch["input_ids"], batch["attention_mask"])
     lengths = [(row != executor.pad_id).sum().item() - 1 for row in tokens]  # without the decoder's start
     assert lengths == [3 + 2, 11 + 2]

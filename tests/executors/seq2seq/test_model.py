@@ -87,7 +87,7 @@ def test_training_starts_the_decoder_as_decoding_does(tmp_path):
     config = translation_config(tmp_path)
     config.model_config = {"from_pretrained_kwargs": {"pretrained_model_name_or_path": str(tmp_path / "model")}}
     executor = build(Seq2SeqExecutor, config, **NODES).eval()
-    batch = executor._complete(collate([PairRows(pairs(1))[0]]))
+    batch = executor._runway_complete(collate([PairRows(pairs(1))[0]]))
     tokens = executor.generation(executor.model, batch["input_ids"], batch["attention_mask"])
     assert batch["decoder_input_ids"][0, 0] == tokens[0, 0] == 1
 

@@ -79,7 +79,7 @@ def test_the_gradients_are_those_of_the_mean_over_tokens(tmp_path):
     torch.manual_seed(0)
     executor = make(tmp_path, label_smoothing=0.1).double()
     rows = rows_of_all_lengths()
-    batch = executor._complete(collate([rows[row] for row in range(8)]))
+    batch = executor._runway_complete(collate([rows[row] for row in range(8)]))
     logits = executor(batch)[: len(batch["targets"])]
     torch.nn.functional.cross_entropy(logits, batch["targets"], label_smoothing=0.1).backward()
     assert_alike(kept, {name: value.grad for name, value in executor.named_parameters()})

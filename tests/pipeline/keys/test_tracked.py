@@ -132,10 +132,10 @@ def test_brackets_in_the_projects_path_are_no_pattern(tmp_path: Path) -> None:
         (project / "a.csv").write_text("x")
         node = BaseTransform(project=project)
         assert node.track_glob("*.csv") == [project / "a.csv"]
-        names = read_set(node._reads, project)
+        names = read_set(node._runway_reads, project)
         assert names["files"] == [["glob", "*.csv"]]
         found.add(states(names, {}, {}, {}, project)["glob *.csv"])
         (project / "b.csv").write_text("x")
         assert state(project, "glob", "*.csv") not in found
-        assert node._reads.changed_since() == [("glob", f"{tmp_path}/{name}/*.csv".replace("[", "[[]"))]
+        assert node._runway_reads.changed_since() == [("glob", f"{tmp_path}/{name}/*.csv".replace("[", "[[]"))]
     assert len(found) == 1

@@ -37,7 +37,7 @@ def test_an_image_folder_is_relative_to_the_project_and_tracked(
     loaded = node()
     assert {name: len(part) for name, part in loaded.items()} == {"train": 2, "test": 1}
     assert loaded["train"].features["label"].names == ["cat", "dog"]
-    assert node._reads.files == {("folder", str(tmp_path / "photos [1]"))}
+    assert node._runway_reads.files == {("folder", str(tmp_path / "photos [1]"))}
 
     def stored(part: Any) -> bytes:
         return part.with_format("arrow")[0].column("image")[0].as_py()["bytes"]
@@ -96,7 +96,7 @@ def test_a_web_dataset(make: Make, tmp_path: Path) -> None:
             archive.addfile(info, io.BytesIO(b"x"))
     node = make("LoadHFDataset", dataset_name="webdataset", load_kwargs={"data_files": "*.tar"})
     assert len(node()["train"]) == 2
-    assert node._reads.files == {("glob", str(tmp_path / "*.tar"))}
+    assert node._runway_reads.files == {("glob", str(tmp_path / "*.tar"))}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_one_file_of_each_format(make: Make, data: Path, name: str) -> None:
     loaded = node()
     assert isinstance(loaded, DatasetDict)
     assert loaded["train"].to_list() == ROWS
-    assert node._reads.files == {("file", str(data / name))}
+    assert node._runway_reads.files == {("file", str(data / name))}
 
 
 def test_dummy_data_of_a_large_file_read_little_of_it(make: Make, tmp_path: Path) -> None:

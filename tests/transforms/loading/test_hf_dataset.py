@@ -21,7 +21,7 @@ Make = Callable[..., Any]
 def test_dummy_data_are_the_first_rows(make: Make, data: Path, name: str) -> None:
     node = make("LoadHFDataset", dataset_path=f"data/{name}", dummy_rows=4, use_dummy_data=True)
     assert node()["train"].to_list() == ROWS[:4]
-    assert node._reads.flags == {"use_dummy_data": True}
+    assert node._runway_reads.flags == {"use_dummy_data": True}
 
 
 def test_folders_made_by_save_to_disk(make: Make, data: Path) -> None:
@@ -45,14 +45,14 @@ def test_a_folder_of_files(make: Make, tmp_path: Path) -> None:
         "test": ["d", "e"],
     }
     assert list(loaded) == ["train", "validation", "test"]
-    assert node._reads.files == {("folder", str(folder)), ("file", str(folder / "README.md"))}
+    assert node._runway_reads.files == {("folder", str(folder)), ("file", str(folder / "README.md"))}
 
 
 def test_patterns_and_files_by_split(make: Make, data: Path) -> None:
     node = make("LoadHFDataset", dataset_path={"train": ["data/r.cs*", "data/r.json"], "valid": "data/r.tsv"})
     loaded = node()
     assert {name: len(part) for name, part in loaded.items()} == {"train": 30, "valid": 10}
-    assert ("glob", str(data / "r.cs*")) in node._reads.files
+    assert ("glob", str(data / "r.cs*")) in node._runway_reads.files
     assert len(make("LoadHFDataset", dataset_path="data/*.csv")()["train"]) == 10
     assert len(make("LoadHFDataset", dataset_name="csv", load_kwargs={"data_files": "data/r.csv"})()["train"]) == 10
 
@@ -117,7 +117,7 @@ def test_assets_by_split(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyP
     node = make("LoadHFDataset", dataset_path=paths, sha256=pins)
     loaded = node()
     assert {name: part["text"][:] for name, part in loaded.items()} == {"train": ["a"], "test": ["b"]}
-    assert not node._reads.files, "its address and sum say what an asset holds"
+    assert not node._runway_reads.files, "its address and sum say what an asset holds"
     with pytest.raises(AssetError, match="not the file that was pinned"):
         make("LoadHFDataset", dataset_path=paths["train"], sha256="0" * 64)()
 

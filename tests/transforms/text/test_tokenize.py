@@ -46,7 +46,7 @@ def test_as_in_the_imdb_walkthrough(
     assert tokens["train"].features["input_ids"] == List(Value("int32"))
     assert tokens["train"].features["attention_mask"] == List(Value("int8"))
     assert "no split 'valid'" in capsys.readouterr().err
-    assert node._reads.files == {("file", str(tokenizer_folder))}
+    assert node._runway_reads.files == {("file", str(tokenizer_folder))}
 
 
 def test_the_same_as_map_gives(make: Make, data: DatasetDict, tokenizer_folder: Path) -> None:

@@ -88,8 +88,8 @@ def test_what_is_too_long_for_sentencepiece_is_counted(
     tokenizer = node(long)
     assert "ä" not in tokenizer.get_vocab()
     assert "2 of 4 texts (source and target) are longer than 65536 bytes" in capsys.readouterr().err
-    assert node._reads.notes["texts of source and target too long for sentencepiece"] == 2
-    assert node._reads.notes["vocabulary of source and target"]["texts"] == 2
+    assert node._runway_reads.notes["texts of source and target too long for sentencepiece"] == 2
+    assert node._runway_reads.notes["vocabulary of source and target"]["texts"] == 2
     with pytest.raises(DataError, match=r"2 of 2 texts(.|\n)*library: 'tokenizers'"):
         node(long.select([0]))
 

@@ -29,7 +29,7 @@ def test_cleaning(make: Make) -> None:
     cleaned = node(pairs(("(51:4) Tu\u0308r\u00a0 zu ", "don`t [even] (51:4)\t go"), ("gut", "good"), (None, "x")))
     assert cleaned["source"][:] == ["Tür zu", "gut", ""]
     assert cleaned["target"][:] == ["don't even (51:4) go", "good", "x"]
-    assert node._reads.notes["changed texts"] == {
+    assert node._runway_reads.notes["changed texts"] == {
         "NFC": 1,
         "replacing `": 1,
         r"replacing \[([^\]]*)\]": 1,
@@ -77,7 +77,7 @@ def test_filtering_counts_each_reason(make: Make, capsys: pytest.CaptureFixture)
     node = make("FilterPairs", max_length=5, max_ratio=2, ratio_slack=2, drop_identical=True)
     data = node(DatasetDict(train=pairs(*ROWS), test=pairs(*ROWS[:1])))
     assert data["train"]["target"][:] == ["one two", "yes of course", "one, two"]
-    assert node._reads.notes["filtered"] == {
+    assert node._runway_reads.notes["filtered"] == {
         "train": {
             "rows": 10,
             "kept": 3,
@@ -116,7 +116,7 @@ def test_what_is_tested_is_not_learnt(make: Make, not_in_splits: Any) -> None:
     filtered = node(data)
     assert filtered["train"]["source"][:] == ["b"]
     assert len(filtered["test"]) == 2
-    assert node._reads.notes["filtered"]["train"]["dropped"] == {
+    assert node._runway_reads.notes["filtered"]["train"]["dropped"] == {
         "whose source is in test too": 1,
         "whose target is in test too": 1,
     }
@@ -208,7 +208,7 @@ def test_a_split_by_rule_has_rows_in_a_dry_run(make: Make, settings: dict, capsy
     assert sorted(row for part in data.values() for row in part["source"]) == list("abcdefgh"), "no row is there twice"
     assert all(len(part) for part in data.values())
     assert "no row of the dummy data is for 'valid'; it takes" in capsys.readouterr().err
-    assert node._reads.flags == {"use_dummy_data": True}
+    assert node._runway_reads.flags == {"use_dummy_data": True}
     with pytest.raises(DataError):
         make("SplitHFDatasetByRule", **settings)(DatasetDict(train=books()))
 
@@ -249,7 +249,7 @@ def test_lengths_where_words_are_not_written(make: Make, capsys: Any, languages:
     assert f"lengths of the {other}" not in told
     node = make("FilterPairs", max_length=10, **languages)
     assert len(node(pairs(*rows))) == 1
-    assert f"longer than 10 words ({side}: characters)" in node._reads.notes["filtered"]["rows"]["dropped"]
+    assert f"longer than 10 words ({side}: characters)" in node._runway_reads.notes["filtered"]["rows"]["dropped"]
 
 
 def test_both_sides_without_spaces(make: Make) -> None:

@@ -58,7 +58,7 @@ def test_the_columns_of_an_encoded_pair(make: Make, verses: DatasetDict, tokeniz
             assert row["input_ids"] == tokenizer(row["source"])["input_ids"]
             assert row["labels"] == tokenizer(row["target"])["input_ids"]
             assert row["labels"][-1] == tokenizer.eos_token_id
-    facts = node._reads.notes["encoded"]["train"]
+    facts = node._runway_reads.notes["encoded"]["train"]
     assert facts["pairs"] == 300
     assert facts["target tokens"] == sum(map(len, encoded["train"]["labels"]))
     assert facts["longest source"] == max(map(len, encoded["train"]["input_ids"]))
@@ -110,7 +110,7 @@ def test_pairs_that_are_too_long(make: Make, verses: DatasetDict, tokenizer: Any
     for ids in chain(data["test"]["input_ids"], data["test"]["labels"]):
         assert len(ids) <= 30
         assert ids[-1] == tokenizer.eos_token_id
-    notes = node._reads.notes["encoded"]
+    notes = node._runway_reads.notes["encoded"]
     assert sum(notes["train"]["dropped"].values()) == int((~fits).sum())
     assert notes["test"]["truncated"] > 0
 

@@ -156,7 +156,7 @@ def test_a_table_with_bad_rows(tmp_path: Path, make: Make, load: Callable) -> No
     pairs = node(None)["train"]
     assert pairs["source"][:] == ["Go.", 'Say "hi.', "Wait."], "a quote is a character like any other"
     assert pairs["origin"][2] == "fra.txt:4"
-    assert node._reads.notes == {"rows with too few columns in fra.txt": 1, "pairs": {"train": 3}}
+    assert node._runway_reads.notes == {"rows with too few columns in fra.txt": 1, "pairs": {"train": 3}}
     with pytest.raises(DataError, match=r"no column 'english' in the first line"):
         load(data_path="fra.txt", columns=["english", "french"])
 
