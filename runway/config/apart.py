@@ -47,9 +47,16 @@ class _Line:
         self.socket = end
 
     def send(self, *message: Any) -> None:
-        """Send one."""
+        """Send one.
+
+        Raises:
+            EOFError: nobody is at the other end any more.
+        """
         data = json.dumps(message).encode()
-        self.socket.sendall(len(data).to_bytes(8, "big") + data)
+        try:
+            self.socket.sendall(len(data).to_bytes(8, "big") + data)
+        except OSError as error:
+            raise EOFError from error
 
     def receive(self, until: float | None = None) -> list[Any]:
         """Wait for the next.
@@ -67,7 +74,12 @@ class _Line:
             if left is not None and left <= 0:
                 raise TimeoutError
             self.socket.settimeout(left)
-            part = self.socket.recv(min(count - len(found), 1 << 20))
+            try:
+                part = self.socket.recv(min(count - len(found), 1 << 20))
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise EOFError from error
             if not part:
                 raise EOFError
             found += part
@@ -125,32 +137,41 @@ def evaluate_apart(snippet: str, answer: Import, engine: str | None, max_frames:
     Raises:
         RuntimeError: the engine's own error.
         EndlessError: the config does not come to an end within the limits.
-        ConfigError: no engine is installed.
+        ConfigError: no engine is installed, or its process cannot work.
     """
     with _lock:
-        child = _started()
         try:
             try:
-                child.line.send("ready")
-                child.line.receive(time.monotonic() + SECONDS)
-            except (EOFError, OSError):  # it was killed since: that is not this config's doing
+                child = _ready()
+            except EOFError:  # it was killed since: that is not this config's doing
                 stop()
-                child = _started()
-                child.line.send("ready")
-                child.line.receive(time.monotonic() + SECONDS)
+                child = _ready()
             child.line.send(snippet, engine, max_frames)
             return _talk(child.line, answer)
         except TimeoutError:
             stop()
             raise _endless(f"the jsonnet engine was at work for {SECONDS:.0f} seconds") from None
-        except (EOFError, OSError):
+        except EOFError:
             stop()
             raise _endless("the jsonnet engine ran out of memory") from None
+        except OSError as error:  # no process, no socket: the machine's doing
+            stop()
+            raise _failed(str(error)) from error
         except (RuntimeError, ConfigError):
             raise
         except BaseException:  # Ctrl-C: it may still be at work
             stop()
             raise
+
+
+def _ready() -> _Child:
+    """A child that answers."""
+    child = _started()
+    child.line.send("ready")
+    kind, *told = child.line.receive(time.monotonic() + SECONDS)
+    if kind != "ready":
+        raise _failed(*told)
+    return child
 
 
 def _talk(line: _Line, answer: Import) -> str:
@@ -164,6 +185,8 @@ def _talk(line: _Line, answer: Import) -> str:
             raise RuntimeError(*told)
         elif kind == "no engine":
             raise ConfigError("no jsonnet engine is installed", hint="pip install gojsonnet")
+        elif kind == "failed":
+            raise _failed(*told)
         else:
             return str(told[0])
 
@@ -176,6 +199,13 @@ def _endless(why: str) -> EndlessError:
     return EndlessError(
         f"the config does not come to an end: {why}",
         hint="a function that calls itself must have an end that it reaches, and lists and texts a sensible size",
+    )
+
+
+def _failed(why: str) -> ConfigError:
+    return ConfigError(
+        f"the jsonnet engine cannot work: {why}",
+        hint="this is no fault of the config: look at the machine's limits (ulimit -a), memory and disk",
     )
 
 
@@ -212,6 +242,7 @@ atexit.register(stop)
 
 def _serve(end: socket.socket) -> None:
     """In the child: evaluate what comes, until nobody is there any more."""
+    line = _Line(end)
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
@@ -220,12 +251,13 @@ def _serve(end: socket.socket) -> None:
         for standard in (0, 1, 2):  # what Go says when it dies; and a pipe that others read to its end
             os.dup2(silence, standard)
         _limit_memory()
-        line = _Line(end)
         while True:
             asked = line.receive()
             line.send(*(asked if asked == ["ready"] else _answer(line, *asked)))
-    except (EOFError, OSError):
+    except EOFError:
         os._exit(0)
+    except OSError as error:
+        line.send("failed", str(error))
     finally:
         os._exit(1)
 

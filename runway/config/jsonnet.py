@@ -114,7 +114,13 @@ class Importer:
             # Not raised: the Go engine then reads memory that is not its own for the message. What is given
             # instead fails as soon as it is used, and ``evaluate`` raises this error.
             self.error = error
-            return name, FAILS
+        except OSError as error:
+            importing, line = _importing_place(name, self.sources)
+            self.error = ConfigError(
+                f"the import {shown(name)!r} cannot be looked up: {error.strerror or error}",
+                where=f"{shown(importing)}:{line}" if importing else None,
+            )
+        return name, FAILS
 
     def _is_only_text(self, name: str) -> bool:
         """Whether a file is imported by ``importstr`` alone, and no text is parsed as data."""

@@ -77,7 +77,7 @@ def _typed(rows: list[Any], features: dict[str, Any], where: str) -> pa.Table:
             raise DataError(f"a row must be a dict, but is a {type(row).__name__} instead", where=where)
     columns = {}
     for name in dict.fromkeys(name for row in rows for name in row):
-        typed = OptimizedTypedSequence([row.get(name) for row in rows], col=name)
+        typed = OptimizedTypedSequence([_in_order(row.get(name)) for row in rows], col=name)
         try:
             array = pa.array(typed)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
@@ -94,6 +94,18 @@ def _typed(rows: list[Any], features: dict[str, Any], where: str) -> pa.Table:
             del features[name]
         columns[name] = array
     return pa.table(columns)
+
+
+def _in_order(value: Any) -> Any:
+    """A value in which each set is a sorted list: else its order is another one in another process."""
+    kind = type(value)
+    if kind in (set, frozenset):
+        return sorted(map(_in_order, value), key=repr)
+    if kind is dict:
+        return {name: _in_order(inner) for name, inner in value.items()}
+    if kind in (list, tuple) and value and type(value[0]) in (set, frozenset, dict, list, tuple):
+        return [_in_order(inner) for inner in value]
+    return value
 
 
 def _kind(kind: pa.DataType) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -54,3 +55,24 @@ def test_a_recursion_with_an_end_is_a_config_like_others(files: Files) -> None:
     assert "exp_config.jsonnet:3" in str(raised.value.where)
     with pytest.raises(ConfigError, match=r"no file 'summ\.libsonnet'"):
         files.load(text.replace("1000,", "1000, other: import 'summ.libsonnet',"))
+
+
+def test_what_the_machine_refuses_is_no_lack_of_memory(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    apart.stop()
+    for module, name in ((apart.socket, "socketpair"), (apart.os, "dup2")):  # here, and in the child
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, refuse)
+            patch.setattr(apart.threading, "active_count", lambda: 1)  # so that the child is a fork
+            with pytest.raises(ConfigError, match=r"engine cannot work: .*Too many open files"):
+                apart.evaluate_apart("{ a: 1 }", lambda folder, name: (name, b""), None, 100)
+        apart.stop()
+    files.write("configs/demo/part.libsonnet", "{ a: 1 }")
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "isfile", refuse)
+        with pytest.raises(ConfigError, match=r"'part\.libsonnet' cannot be looked up: Too many open files") as raised:
+            files.load("{ b: 1 } +\nimport 'part.libsonnet'")
+    assert "exp_config.jsonnet:2" in str(raised.value.where)
+    assert files.load("import 'part.libsonnet'").a == 1

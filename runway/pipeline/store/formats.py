@@ -452,20 +452,18 @@ def _may_be_loaded(module: str) -> bool:
 
 
 def _save_pickle(value: Any, directory: Path) -> Iterable[Any]:
-    import pickle
+    from runway.pipeline.store.pickling import dump
 
     carried: dict[int, Any] = {}
 
-    class Pickler(pickle.Pickler):
-        def reducer_override(self, item: Any) -> Any:
-            """Called for all but plain data: a class or function itself, or an object of a class."""
-            found = item if isinstance(item, type | FunctionType) else type(item)
-            if id(found) not in carried and is_local(found.__module__ or ""):
-                carried[id(found)] = found
-            return NotImplemented
+    def note(item: Any) -> None:
+        """A class or function itself, or an object of a class."""
+        found = item if isinstance(item, type | FunctionType) else type(item)
+        if id(found) not in carried and is_local(found.__module__ or ""):
+            carried[id(found)] = found
 
     with (directory / "value.pkl").open("wb") as file:
-        Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+        dump(value, file, note)
     return carried.values()
 
 

@@ -233,10 +233,14 @@ class LocalStore(Store):
 
     def _drop_half_written(self, name: str) -> None:
         """Delete what was being written under a lock: as we hold it, nobody does any more."""
-        folder = os.path.dirname(self.location(name))
-        for found in os.listdir(folder) if os.path.isdir(folder) else ():
-            if found.startswith(f".{name}.tmp-"):
-                shutil.rmtree(f"{folder}/{found}", ignore_errors=True)
+        self._drop_scratch(name)
+        self._drop_scratch(f"{name}{INDEX}")
+
+    def _drop_scratch(self, name: str) -> None:
+        folder = Path(self.location(name)).parent
+        for found in folder.glob(f".{name}.tmp-*"):
+            with contextlib.suppress(OSError):  # `cache gc`
+                _delete(found)
 
     def commit(self, key: str, value: Any, meta: dict[str, Any], *, keep_value: bool = True) -> Entry:
         for _ in range(MOST_TURNS):
@@ -351,8 +355,13 @@ class LocalStore(Store):
 
     def write_read_index(self, base_key: str, sets: list[ReadSet], known: KnownFiles) -> None:
         path = f"{self.location(base_key)}{INDEX}"
-        with self._writing(path):
-            replace_text(path, seal({"sets": sets, "files": known}).decode())
+        text = seal({"sets": sets, "files": known}).decode()
+        for _ in range(MOST_TURNS):
+            self._drop_scratch(f"{base_key}{INDEX}")  # of one that was killed; a look-up writes without a lock
+            with self._writing(path), contextlib.suppress(FileNotFoundError):  # another writer took ours for such
+                replace_text(path, text)
+                return
+        raise StoreError("what a node read cannot be noted: others keep writing it", where=path)
 
     # -- the journal: which key each node had last, to explain why it runs
 

@@ -323,6 +323,24 @@ def test_what_a_killed_holder_left_goes_with_the_next_claim(place: Place, key: s
     assert place.locks() == []
 
 
+def test_what_a_killed_note_of_reads_left_goes(place: Place) -> None:
+    """With the next note, which a look-up writes without a lock, and with the claim after that of a killed holder."""
+    store = place.open()
+    store.write_read_index(KEY, [], {})
+    local = getattr(store, "copies", store)
+    left = Path(f"{Path(local.location(KEY)).parent}/.{KEY}.reads.json.tmp-1-1")
+    left.write_text("half")
+    store.write_read_index(OTHER, [], {})
+    assert left.exists()
+    store.write_read_index(KEY, [], {})
+    assert not left.exists()
+    left.write_text("half")
+    command = [sys.executable, "-c", CLAIM_AND_DIE, place.url, str(place.folder / "one"), KEY, KEY]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    with store.claim(KEY, "input:A"):
+        assert not left.exists()
+
+
 def test_what_is_being_fetched_is_not_half_written(place: Place) -> None:
     """A claim of the same key, whose last holder was killed, does not delete it."""
     place.open().commit(KEY, BIG, dict(META))
