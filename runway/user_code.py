@@ -199,10 +199,16 @@ def _is_in_cache(place: Path) -> bool:
 
 def _is_installed(place: Path) -> bool:
     """In the standard library, or where packages are installed."""
+    return str(place) == "built-in" or any(place.is_relative_to(folder) for folder in _installed())
+
+
+@functools.cache
+def _installed() -> tuple[Path, ...]:
+    """The folders of the standard library and of packages; asked for each node, and `sysconfig` takes half a ms."""
     import sysconfig
 
     found = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return str(place) == "built-in" or any(place.is_relative_to(Path(path).resolve()) for path in found if path)
+    return tuple({Path(path).resolve() for path in found if path})
 
 
 def _plugins() -> set[str]:

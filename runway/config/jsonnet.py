@@ -117,7 +117,7 @@ class Importer:
         except OSError as error:
             importing, line = _importing_place(name, self.sources)
             self.error = ConfigError(
-                f"the import {shown(name)!r} cannot be looked up: {error.strerror or error}",
+                f"{shown(name)!r} cannot be looked up: {error.strerror or error}",
                 where=f"{shown(importing)}:{line}" if importing else None,
             )
         return name, FAILS
