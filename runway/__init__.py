@@ -15,6 +15,7 @@ _HOMES = {
     "RowWiseTransform": "runway.transforms.base",
     "HFDatasetTransform": "runway.transforms.base",
     "register_transform_functor": "runway.registry",
+    "transform": "runway.registry",
     "register_executor": "runway.registry",
     "load_config": "runway.config",
     "Config": "runway.config",
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from runway.metrics import load_metric
     from runway.pipeline import DataPipeline
     from runway.recorder import EvalRecorder
-    from runway.registry import register_executor, register_transform_functor
+    from runway.registry import register_executor, register_transform_functor, transform
     from runway.transforms.base import BaseTransform, HFDatasetTransform, RowWiseTransform
 
 

@@ -11,9 +11,10 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import TypeVar
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar
 
+from runway import user_code
 from runway.errors import ConfigError, did_you_mean
 from runway.user_code import import_named_module
 from runway.user_code import import_project_code as import_project_code  # which projects import from here
@@ -77,7 +78,8 @@ class Registry:
             self._load_plugins()
             found = self._find(name)
         if found is None:
-            raise ConfigError(f"unknown {self.kind} {name!r}", hint=did_you_mean(name, self.names()))
+            hint = self._forgotten(name) or did_you_mean(name, self.names())
+            raise ConfigError(f"unknown {self.kind} {name!r}", hint=hint)
         return found
 
     def names(self) -> dict[str, type]:
@@ -95,6 +97,21 @@ class Registry:
             return None
         self._load_ready_made()
         return self.levels[READY_MADE].get(name)
+
+    def _forgotten(self, name: str) -> str | None:
+        """Where the project has a class or function of a name that is not registered, and how to register it."""
+        decorator = {"transform": "register_transform_functor"}.get(self.kind, f"register_{self.kind}")
+        names = sorted(user_code.data_modules | user_code.training_modules)
+        for module in (sys.modules[known] for known in names if known in sys.modules):
+            found = vars(module).get(name)
+            if isinstance(found, FunctionType) and self.kind == "transform":
+                decorator = "transform"
+            elif not isinstance(found, type):
+                continue
+            if found.__module__ == module.__name__:
+                kind = "function" if decorator == "transform" else "class"
+                return f"{module.__name__} has a {kind} of that name: put @runway.{decorator} above it"
+        return None
 
     def _find(self, name: str) -> type | None:
         return next((self.levels[level][name] for level in LEVELS if name in self.levels[level]), None)
@@ -130,6 +147,8 @@ class Registry:
             found = getattr(found, part, None)
             if isinstance(found, ModuleType):  # what a module imports is another's, which the config may not name
                 found = None
+        if isinstance(found, FunctionType) and self.kind == "transform":
+            return class_of_function(found)
         if not isinstance(found, type):
             classes = [key for key, value in vars(module).items() if isinstance(value, type)]
             raise ConfigError(
@@ -178,3 +197,67 @@ register_transform_functor = _decorator(transforms)
 register_executor = _decorator(executors)
 register_head = _decorator(heads)
 register_encoder = _decorator(encoders)
+
+# Flags of code objects; importing inspect costs as much as a cached run.
+_VARARGS, _GENERATOR, _COROUTINE = 0x04, 0x20, 0x80
+_FUNCTION_KINDS = {
+    _VARARGS: "takes *arguments; arguments come from a config, by their names",
+    _GENERATOR: "is a generator; return a list, or a Dataset",
+    _COROUTINE: "is a coroutine; define it with `def`",
+}
+
+
+def transform(function: Any = None, *, name: str | None = None) -> Any:
+    """Decorator: make a function (or a class) a transform, under its name or one that is given.
+
+    The function stays what it is, and can be called as before.
+
+    Args:
+        function: the function; or the name, as in ``@transform('Clean')``.
+        name: the name in configs; by default the function's.
+
+    Raises:
+        ConfigError: it is not such a function as a config can call.
+    """
+    if function is None or isinstance(function, str):
+        return lambda decorated: transform(decorated, name=name or function)
+    if isinstance(function, type):
+        return transforms.register(function, name)
+    transforms.register(class_of_function(function), name or function.__name__)
+    return function
+
+
+_function_classes: dict[FunctionType, type] = {}
+
+
+def class_of_function(function: Any) -> type:
+    """The transform class of a function, made once.
+
+    Raises:
+        ConfigError: it is not such a function as a config can call.
+    """
+    if function not in _function_classes:
+        _check_function(function)
+        base = importlib.import_module("runway.transforms.functions").FunctionTransform
+        contents = {
+            "_runway_function": staticmethod(function),
+            "__module__": function.__module__,
+            "__qualname__": function.__qualname__,
+            "__doc__": function.__doc__ or "",
+        }
+        _function_classes[function] = type(function.__name__, (base,), contents)
+    return _function_classes[function]
+
+
+def _check_function(function: Any) -> None:
+    place = f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', function)}"
+    if not isinstance(function, FunctionType):
+        message = f"@transform takes a function or a class, but has {function!r} instead"
+        raise ConfigError(message, where=place, hint="put it above a `def`, over all other decorators")
+    code = function.__code__
+    for flag, problem in _FUNCTION_KINDS.items():
+        if code.co_flags & flag:
+            raise ConfigError(f"the function {function.__name__!r} {problem}", where=place)
+    if code.co_posonlyargcount:
+        message = f"the function {function.__name__!r} has arguments that cannot be given by name"
+        raise ConfigError(message, where=place, hint="leave the `/` out")

@@ -53,6 +53,7 @@ class WithTasks(NamedTuple):
 
 NODE = {
     "input_node": "str | list[str] | None",
+    "inputs": "dict[str, str] | None",
     "transform_name": Required("str"),
     "setup_kwargs": "dict | None",
     "cache": "bool | None",

@@ -55,7 +55,7 @@ def accepted_settings(cls: type, method: str = "setup") -> Accepted:
                 if takes is not None:
                     values[name] = takes
     required = tuple(name for name, default in defaults.items() if default is _REQUIRED)
-    takes_any = bool(versions) and _has_kwargs(versions[-1][1])
+    takes_any = bool(versions) and (_has_kwargs(versions[-1][1]) or (_has_kwargs(versions[0][1]) and _is_function(cls)))
     return Accepted(tuple(defaults), required, takes_any or not versions, values)
 
 
@@ -90,8 +90,14 @@ def first_line(cls: type) -> str:
 
 
 def _versions(cls: type, method: str) -> list[tuple[type, Any]]:
-    """The method as ``cls`` defines it, and as each class does that it is passed on to; with the classes."""
+    """The method as ``cls`` defines it, and as each class does that it is passed on to; with the classes.
+
+    Of a function that is a transform: the function, and what takes the settings of every transform.
+    """
     found = []
+    own = getattr(cls, "_runway_function", None) if method == "setup" else None
+    if own is not None:
+        return [(cls, own), (base_of_all := cls.__mro__[-2], vars(base_of_all)[method])]
     for base in cls.__mro__:
         function: Any = vars(base).get(method)
         while hasattr(function, "__wrapped__"):
@@ -103,19 +109,24 @@ def _versions(cls: type, method: str) -> list[tuple[type, Any]]:
     return found
 
 
+def _is_function(cls: type) -> bool:
+    return hasattr(cls, "_runway_function")
+
+
 def _has_kwargs(function: Any) -> bool:
     return bool(function.__code__.co_flags & _KWARGS)
 
 
 def _parameters(function: Any) -> Iterator[tuple[str, Any]]:
-    """The named parameters after ``self``, with their defaults."""
+    """The named parameters, without the ``self`` of a method, with their defaults."""
     code = function.__code__
     positional = code.co_varnames[: code.co_argcount]
+    is_method = positional[:1] == ("self",) or "." in function.__qualname__.rpartition("<locals>.")[2]
     keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     defaults = function.__defaults__ or ()
     given = dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True))
     given |= function.__kwdefaults__ or {}
-    yield from ((name, given.get(name, _REQUIRED)) for name in (*positional[1:], *keyword))
+    yield from ((name, given.get(name, _REQUIRED)) for name in (*positional[is_method:], *keyword))
 
 
 def _annotations(function: Any) -> Mapping[str, Any]:

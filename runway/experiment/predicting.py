@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from runway.config.signatures import accepted_settings
 from runway.errors import ConfigError, DataError, ExperimentError, RunwayError, must_be_known
-from runway.executors.data_attributes import as_list
 from runway.executors.failures import told_failures
 from runway.experiment.checkpoint_content import misfits, trusting_own_classes, weights_digest
 from runway.experiment.context import ExperimentContext
 from runway.experiment.start_checks import check_executor
 from runway.experiment.trainer import build_trainer, quiet_lightning
 from runway.pipeline import DataPipeline
+from runway.pipeline.graph import inputs_of
 from runway.pretrained import open_pretrained
 from runway.transforms.base import BaseTransform
 
@@ -180,13 +180,16 @@ class Predictor:
         nodes: dict[str, Any] = section["transforms"]
         what = f"the pipeline of {self.run.name} has no node"
         must_be_known([through], nodes, what, where=f"{self.where}, through")
-        inputs = nodes[through].get("input_node")
-        nodes[through]["input_node"] = [GIVEN, *inputs[1:]] if isinstance(inputs, list) else GIVEN
+        inputs, named = nodes[through].get("input_node"), nodes[through].get("inputs") or {}
+        if inputs is None and named:
+            nodes[through]["inputs"] = {**named, "data" if "data" in named else min(named): GIVEN}
+        else:
+            nodes[through]["input_node"] = [GIVEN, *inputs[1:]] if isinstance(inputs, list) else GIVEN
         nodes[GIVEN] = {"transform_name": f"{GivenRows.__module__}:{GivenRows.__qualname__}"}
         below, found = {GIVEN}, {GIVEN}
         while found:  # what comes of these rows is of no use to anybody else
             for name in found:
                 nodes[name]["cache"] = False
-            found = {name for name, node in nodes.items() if below & set(as_list(node.get("input_node")))} - below
+            found = {name for name, node in nodes.items() if below & set(inputs_of(node))} - below
             below |= found
         return section

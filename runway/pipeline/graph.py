@@ -15,6 +15,7 @@ from runway.config.schema import EVAL
 from runway.config.signatures import Accepted, accepted_settings, wrong_values
 from runway.errors import ConfigError, RunwayError, did_you_mean, raise_collected
 from runway.pipeline.runners import choose
+from runway.pipeline.wiring import MAIN, NamedInputs, check_wiring
 from runway.transforms.base import BaseTransform
 
 
@@ -54,6 +55,17 @@ class Node(NamedTuple):
     regenerate: bool
     inspect: bool
     resources: Mapping[str, Any]
+    input_names: tuple[str, ...] = ()
+    """The arguments that the last of ``inputs`` are for: the keys of the config's ``inputs``."""
+
+    def arranged(self, values: list[Any]) -> Any:
+        """What the transform is called with, of the values of ``inputs``: one, a list, or arguments by name."""
+        if self.input_names:
+            before = len(values) - len(self.input_names)
+            named = dict(zip(self.input_names, values[before:], strict=True))
+            main = values[:before] if self.takes_list else values[0] if before else None
+            return NamedInputs({MAIN: main, **named} if before else named)
+        return values if self.takes_list else values[0] if values else None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -88,7 +100,8 @@ class Graph:
             if isinstance(fields, Mapping) and isinstance(fields.get("transform_name"), str):
                 self.nodes[name] = _read_node(name, fields, regenerate_all, inspect_all)
         for node in self.nodes.values():
-            found += _unknown(node.inputs, transforms, f"{self.where_of(node.name)}.input_node")
+            field = "inputs" if node.input_names else "input_node"
+            found += _unknown(node.inputs, transforms, f"{self.where_of(node.name)}.{field}")
         self.order = self._sort(found)
         for node in self.nodes.values():
             self._check_transform(node, found)
@@ -134,7 +147,9 @@ class Graph:
                 if key not in accepted.names:
                     message = f"{node.transform_name} has no setting {key!r}"
                     errors.append(ConfigError(message, where=where, hint=did_you_mean(key, accepted.names)))
-        needed = (key for key in accepted.required if key not in node.setup_kwargs)
+        wiring = check_wiring(node, cls)
+        errors += [ConfigError(said, where=self.where_of(node.name), hint=hint) for said, hint in wiring.mistakes]
+        needed = (key for key in accepted.required if key not in node.setup_kwargs and key not in wiring.given)
         messages = [f"{node.transform_name} needs the setting {key!r}" for key in needed]
         for message in (*messages, *wrong_values(node.setup_kwargs, accepted)):
             errors.append(ConfigError(message, where=where, hint=f"runway show {node.transform_name}"))
@@ -193,12 +208,23 @@ def _names(given: Any) -> list[str]:
     return [name for name in given if isinstance(name, str)] if isinstance(given, list | tuple) else []
 
 
+def inputs_of(fields: Mapping[str, Any]) -> list[str]:
+    """The nodes that a node of a config takes from, by ``input_node`` and ``inputs``."""
+    return [*_names(fields.get("input_node")), *(fields.get("inputs") or {}).values()]
+
+
 def _read_node(name: str, fields: Mapping[str, Any], regenerate_all: bool, inspect_all: bool) -> Node:
     given = fields.get("input_node")
+    named = fields.get("inputs")
+    named = (
+        {key: above for key, above in sorted(named.items()) if isinstance(above, str)}
+        if isinstance(named, Mapping)
+        else {}
+    )
     kwargs = fields.get("setup_kwargs") or {}
     return Node(
         name=name,
-        inputs=tuple(_names(given)),
+        inputs=(*_names(given), *named.values()),
         takes_list=not isinstance(given, str) and bool(given),
         transform_name=fields["transform_name"],
         setup_kwargs=kwargs if isinstance(kwargs, Config) else Config(kwargs if isinstance(kwargs, Mapping) else {}),
@@ -206,6 +232,7 @@ def _read_node(name: str, fields: Mapping[str, Any], regenerate_all: bool, inspe
         regenerate=bool(fields.get("regenerate", False)) or regenerate_all,
         inspect=bool(inspect_all if fields.get("inspect") is None else fields["inspect"]),
         resources=fields.get("resources") or {},
+        input_names=tuple(named),
     )
 
 

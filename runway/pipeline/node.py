@@ -18,6 +18,7 @@ from runway.pipeline import debugger
 from runway.pipeline.isolation import fork
 from runway.pipeline.keys.code import latest_code_of
 from runway.pipeline.observed import note_what_ran, observing
+from runway.pipeline.wiring import call
 from runway.user_code import user_traceback
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def run_node(node: Node, cls: type, data: Any, spec: Spec, seed_key: str) -> tup
             if node.inspect:
                 _log_summary(node, "in", data)
             called = time.perf_counter()
-            output = functor(data)
+            output = call(functor, data)
             if node.inspect:
                 _log_summary(node, f"out, after {human_seconds(time.perf_counter() - called)}", output)
         except (Exception, SystemExit) as error:  # ``exit()`` in a transform must not look like success
@@ -122,7 +123,7 @@ def run_node(node: Node, cls: type, data: Any, spec: Spec, seed_key: str) -> tup
             raise NodeFailure(node, error, data) from error
     note_what_ran(node.name, code, observed.ran, reads)
     if output is None and data is not None:
-        warning(f"{node.name}: {node.transform_name}._call returned None; is a `return` missing?")
+        warning(f"{node.name}: {node.transform_name} returned None; is a `return` missing?")
     return output, reads, time.perf_counter() - started
 
 

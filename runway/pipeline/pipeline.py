@@ -285,7 +285,7 @@ class DataPipeline:
                     data = self._value_of(name)
                 else:
                     inputs = [self._value_of(above) for above in plan.inputs(step)]
-                    data = inputs if step.node.takes_list else inputs[0] if inputs else None
+                    data = step.node.arranged(inputs)
                 stop(step.node, self.graph.classes[name], self.spec, side, data)
 
     def _value_of(self, name: str) -> Any:

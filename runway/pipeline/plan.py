@@ -199,6 +199,7 @@ class Plan:
             arguments=for_keys(node.arguments),
             inputs=contents,
             takes_list=node.takes_list,
+            input_names=node.input_names,
             versions=versions,
             where=f"{self.graph.where_of(node.name)}.setup_kwargs",
         )

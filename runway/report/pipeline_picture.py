@@ -6,6 +6,7 @@ import graphlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from runway.pipeline.graph import inputs_of
 from runway.report.page import own_markup
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def pipeline_picture(transforms: Mapping[str, Any]) -> Markup:
 
 
 def _inputs(node: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    given = node.get("input_node") or []
-    return [name for name in (given if isinstance(given, list) else [given]) if name in known]
+    return [name for name in inputs_of(node) if name in known]
 
 
 def _edge(above: tuple[float, float], below: tuple[float, float]) -> Markup:

@@ -73,12 +73,12 @@ class BaseTransform:
         self.input_mapping = distinct(input_mapping, "input_mapping", where=self.where)
         self.output_mapping = distinct(output_mapping, "output_mapping", where=self.where)
 
-    def __call__(self, data: Any = None) -> Any:
+    def __call__(self, data: Any = None, **inputs: Any) -> Any:
         """Run the transform: map names, preprocess, check, ``_call``, check, map names."""
         data = self._runway_rename(data, self.input_mapping, "input_mapping")
         data = self._preprocess(data)
         self._runway_accept(self._check_input(data), "input", data)
-        output = self._call(data)
+        output = self._call(data, **inputs)
         self._runway_accept(self._check_output(output), "output", output)
         return self._runway_rename(output, self.output_mapping, "output_mapping")
 
@@ -247,11 +247,11 @@ class RowWiseTransform(BaseTransform):
     still go with it, and has null where a row lacks it. The rows are never in memory all at once.
     """
 
-    def __call__(self, data: Any = None) -> Any:
+    def __call__(self, data: Any = None, **inputs: Any) -> Any:
         """Run ``_call`` over every row."""
         data = self._preprocess(data)
         self._runway_accept(self._check_input(data), "input", data)
-        output = self._runway_over_rows(data)
+        output = self._runway_over_rows(data, None, inputs)
         self._runway_accept(self._check_output(output), "output", output)
         return output
 
@@ -261,10 +261,10 @@ class RowWiseTransform(BaseTransform):
     def _check_input(self, data: Any) -> bool | None:
         return isinstance(data, Iterable)
 
-    def _runway_over_rows(self, data: Any, split: Any = None) -> Any:
+    def _runway_over_rows(self, data: Any, split: Any, inputs: Mapping[str, Any]) -> Any:
         if isinstance(data, Mapping):
-            return _with_parts(data, {name: self._runway_over_rows(part, name) for name, part in data.items()})
-        rows = self._runway_mapped_rows(data, split)
+            return _with_parts(data, {name: self._runway_over_rows(part, name, inputs) for name, part in data.items()})
+        rows = self._runway_mapped_rows(data, split, inputs)
         if not is_dataset(data):
             return list(rows)
         from runway.transforms.rows_to_dataset import dataset_of_rows
@@ -273,11 +273,11 @@ class RowWiseTransform(BaseTransform):
         renamed = self.output_mapping or {}
         return dataset_of_rows(rows, {renamed.get(name, name): kind for name, kind in features.items()}, self.where)
 
-    def _runway_mapped_rows(self, rows: Iterable, split: Any) -> Iterator:
+    def _runway_mapped_rows(self, rows: Iterable, split: Any, inputs: Mapping[str, Any]) -> Iterator:
         for row_n, given in enumerate(rows):
             row = self._runway_rename(given, self.input_mapping, "input_mapping")
             try:
-                output = self._call(row_n, row)
+                output = self._call(row_n, row, **inputs)
             except Exception as error:
                 _tell_row(error, row_n, row, split, self.where)
                 raise
@@ -328,9 +328,9 @@ class HFDatasetTransform(BaseTransform):
                 where=self.where,
             )
 
-    def __call__(self, data: Any = None) -> Any:
+    def __call__(self, data: Any = None, **inputs: Any) -> Any:
         """Run the transform; a dict of Datasets that ``_call`` returns becomes a DatasetDict."""
-        output = as_dataset_dict(super().__call__(data))
+        output = as_dataset_dict(super().__call__(data, **inputs))
         return self._runway_rename(output, self.rename_col_dict, "rename_col_dict")
 
     def _runway_rename(self, data: Any, mapping: Mapping[str, str] | None, setting: str, split: str = "") -> Any:

@@ -27,6 +27,7 @@ class KeyParts:
         arguments: the settings that count.
         inputs: (name, digest of the content) of each input; the names are for people.
         takes_list: whether ``_call`` gets a list of outputs.
+        input_names: the arguments that the last inputs are for.
         versions: {package: version} of the packages whose versions count.
         where: the place of the arguments in the config, for errors.
     """
@@ -39,6 +40,7 @@ class KeyParts:
         arguments: Mapping[str, Any],
         inputs: list[tuple[str, str]],
         takes_list: bool,
+        input_names: tuple[str, ...] = (),
         versions: Mapping[str, str],
         where: str,
     ) -> None:
@@ -47,6 +49,7 @@ class KeyParts:
         self.arguments = arguments
         self.inputs = inputs
         self.takes_list = takes_list
+        self.input_names = input_names
         self.versions = versions
         self.where = where
         self._key: str | None = None
@@ -59,6 +62,8 @@ class KeyParts:
         """
         if self._key is None:
             shape = "list" if self.takes_list else "one" if self.inputs else "none"
+            if self.input_names:  # inputs by name are a shape of their own
+                shape = combine(shape, str(len(self.inputs)), *self.input_names)
             arguments = digest(self.arguments, self.where)
             contents = (content for _, content in self.inputs)
             versions = digest(self.versions) if self.versions else _NO_VERSIONS
@@ -73,6 +78,7 @@ class KeyParts:
             "arguments": json.loads(json.dumps(self.arguments, default=repr)),
             "inputs": [list(pair) for pair in self.inputs],
             "list": self.takes_list,
+            **({"names": list(self.input_names)} if self.input_names else {}),
             "versions": dict(self.versions),
         }
 
@@ -90,7 +96,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
         yield f"transform {old['transform']} → {new['transform']}"
     yield from _code_differences(old["code"], new["code"])
     yield from _argument_differences("", old["arguments"], new["arguments"])
-    if len(old["inputs"]) != len(new["inputs"]) or old["list"] != new["list"]:
+    if len(old["inputs"]) != len(new["inputs"]) or _shape(old) != _shape(new):
         yield f"input_node {_input_names(old)} → {_input_names(new)}"
     else:
         pairs = zip(old["inputs"], new["inputs"], strict=True)
@@ -124,8 +130,15 @@ def _argument_differences(path: str, old: Any, new: Any) -> Iterator[str]:
         yield f"argument {path} {_short(old)} → {_short(new)}"
 
 
+def _shape(parts: Mapping[str, Any]) -> tuple:
+    return parts["list"], tuple(parts.get("names", ()))
+
+
 def _input_names(parts: Mapping[str, Any]) -> str:
-    names = ", ".join(name for name, _ in parts["inputs"])
+    arguments = parts.get("names", ())
+    before = len(parts["inputs"]) - len(arguments)
+    prefixes = [*[""] * before, *(f"{argument}: " for argument in arguments)]
+    names = ", ".join(prefix + name for prefix, (name, _) in zip(prefixes, parts["inputs"], strict=True))
     return f"[{names}]" if parts["list"] else names or "none"
 
 

@@ -276,7 +276,4 @@ class Bench:
         if name in self.given:
             return self.given[name]
         node = self.graph.nodes[name]
-        data = [self.take(above) for above in node.inputs]
-        if node.takes_list:
-            return data
-        return data[0] if data else None
+        return node.arranged([self.take(above) for above in node.inputs])
