@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -9,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -111,15 +113,98 @@ class Result:
         return self.stdout + self.stderr
 
 
+# Commands that import torch, Lightning or transformers. For others a fork of a process that has them costs more than a
+# Python that is started anew.
+HEAVY = ("train", "test", "eval", "run", "show", "sweep", "translate")
+
+
+class WarmProcess:
+    """A process that has loaded torch, Lightning and transformers, in forks of which commands run."""
+
+    # What libraries read when they are imported: a command that is to have another value needs a process of its own.
+    READ_AT_IMPORT = ("PYTHON", "HF_", "TRANSFORMERS_", "TORCH", "OMP_", "CUDA", "LD_", "LC_", "LANG", "HOME", "XDG_")
+
+    def __init__(self, streams: Path, environment: Mapping[str, str]) -> None:
+        self._streams = streams
+        self._environment = environment
+        self._numbers = itertools.count()
+        self._busy = threading.Lock()
+        self._server: subprocess.Popen[str] | None = None
+
+    def takes(self, environment: Mapping[str, str]) -> bool:
+        """Whether a command with this environment may run in a fork."""
+        names = {name for name in {**environment, **self._environment} if name.startswith(self.READ_AT_IMPORT)}
+        return not self._busy.locked() and all(environment.get(name) == self._environment.get(name) for name in names)
+
+    def run(self, cwd: Path, environment: Mapping[str, str], timeout: float, stdin: str | None, **job: Any) -> Result:
+        """Run a job (see `warm_process.py`).
+
+        Args:
+            cwd: Its folder.
+            environment: All of its environment.
+            timeout: Seconds after which it is killed.
+            stdin: What it gets on standard input.
+            job: What it is.
+
+        Returns:
+            Exit code, streams and wall-clock.
+        """
+        with self._busy:
+            server = self._server = self._server or self._start()
+            assert server.stdin
+            assert server.stdout
+            number = next(self._numbers)
+            out, err, given = (self._streams / f"{number}.{name}" for name in ("out", "err", "in"))
+            if stdin is not None:
+                given.write_text(stdin, encoding="utf-8")
+            streams = {"stdin": None if stdin is None else str(given), "stdout": str(out), "stderr": str(err)}
+            started = time.perf_counter()
+            server.stdin.write(
+                json.dumps({**job, **streams, "cwd": str(cwd), "env": dict(environment), "timeout": timeout}) + "\n"
+            )
+            server.stdin.flush()
+            code = json.loads(server.stdout.readline())
+            seconds = time.perf_counter() - started
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in (out, err)]
+        if code is None:
+            raise subprocess.TimeoutExpired(str(job), timeout, *texts)
+        return Result(code, *texts, seconds)
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("warm_process.py"))],
+            cwd=self._streams,
+            env=dict(self._environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def close(self) -> None:
+        """End the process."""
+        if self._server is not None:
+            assert self._server.stdin
+            self._server.stdin.close()
+            try:
+                self._server.wait(timeout=20)
+            finally:
+                self._server.kill()
+
+
 class Project:
     """A user's project in a temporary folder: files are written into it and real commands run in it.
 
     Attributes:
         path: The project's root. It has an empty `src/`, which is how runway knows a project.
+
+    Args:
+        path: The root.
+        warm: The process in whose forks commands run; None starts Python for each.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, warm: WarmProcess | None = None) -> None:
         self.path = path
+        self._warm = warm
         (path / "src").mkdir(parents=True, exist_ok=True)
 
     def write(self, path: str | Path, text: str) -> Path:
@@ -191,8 +276,9 @@ class Project:
         timeout: float = 120,
         env: Mapping[str, str] | None = None,
         input: str | None = None,
+        cold: bool = False,
     ) -> Result:
-        """Run `runway ARGS` in the project, in a new process.
+        """Run `runway ARGS` in the project, in a process of its own.
 
         Args:
             args: The command's arguments.
@@ -200,11 +286,17 @@ class Project:
             timeout: Seconds after which the process is ended and the test fails.
             env: Variables to add or replace.
             input: What it gets on standard input; nothing otherwise.
+            cold: Start Python for it: for what is about the start, or about imports.
 
         Returns:
             Exit code, streams and wall-clock.
         """
-        return self._run(["-m", "runway", *map(str, args)], check, timeout, env, input)
+        environment = self.environment(env)
+        is_heavy = bool(args) and args[0] in HEAVY and "ray" not in args
+        if cold or not is_heavy or self._warm is None or not self._warm.takes(environment):
+            return self._run(["-m", "runway", *map(str, args)], check, timeout, env, input)
+        result = self._warm.run(self.path, environment, timeout, input, argv=[*map(str, args)])
+        return _checked(result, f"`runway {' '.join(map(str, args))}`") if check else result
 
     def python(
         self,
@@ -247,13 +339,25 @@ class Project:
             **source,
         )
         result = Result(done.returncode, done.stdout, done.stderr, time.perf_counter() - started)
-        if check and result.returncode != 0:
-            pytest.fail(
-                f"`python {' '.join(args)}` ended with {result.returncode}\n"
-                f"--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}",
-                pytrace=False,
-            )
-        return result
+        return _checked(result, f"`python {' '.join(args)}`") if check else result
+
+
+def _checked(result: Result, what: str) -> Result:
+    if result.returncode != 0:
+        pytest.fail(
+            f"{what} ended with {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}",
+            pytrace=False,
+        )
+    return result
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
+    """The process in whose forks commands run; it starts with the first."""
+    streams = tmp_path_factory.mktemp("streams")
+    process = WarmProcess(streams, Project(streams).environment())
+    yield process
+    process.close()
 
 
 @pytest.fixture(scope="session")
@@ -276,6 +380,6 @@ def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, warm: WarmProcess) -> Project:
     """A fresh project folder: `project.write(path, text)`, `project.run(*args)`, `project.path`."""
-    return Project(tmp_path / "project")
+    return Project(tmp_path / "project", warm)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import csv
-import itertools
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY, Project, Result
+from tests.conftest import REPOSITORY, Project, Result, WarmProcess
 
 CONFIG = "configs/imdb_classification/exp_config.jsonnet"
 NAME = "distilbert-imdb_classification"
@@ -150,39 +148,18 @@ def reviews() -> str:
 class WarmProject(Project):
     """A project whose commands run in forks of one process that has loaded torch, Lightning and transformers."""
 
-    def __init__(self, path: Path, streams: Path) -> None:
-        super().__init__(path)
-        self._streams = streams
-        self._numbers = itertools.count()
-        self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("warm_process.py"))],
-            cwd=streams,
-            env=self.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._server.stdin
-        self._server.stdin.close()
-        self._server.wait(timeout=60)
-
-    def _job(self, check: bool, **job: Any) -> Result:
-        number = next(self._numbers)
-        streams = [self._streams / f"{number}.{name}" for name in ("out", "err")]
-        started = time.perf_counter()
-        assert self._server.stdin
-        assert self._server.stdout
-        job |= {"cwd": str(self.path), "stdout": str(streams[0]), "stderr": str(streams[1])}
-        self._server.stdin.write(json.dumps(job) + "\n")
-        self._server.stdin.flush()
-        code = int(self._server.stdout.readline())
-        out, err = (path.read_text(encoding="utf-8", errors="replace") for path in streams)
-        if check and code != 0:
-            pytest.fail(f"{job.get('argv')} ended with {code}\n--- stdout\n{out}\n--- stderr\n{err}", pytrace=False)
-        return Result(code, out, err, time.perf_counter() - started)
+    def _job(self, check: bool, env: Mapping[str, str | None], stdin: str | None, **job: Any) -> Result:
+        environment = self.environment()
+        for name, value in env.items():
+            environment.pop(name, None)
+            if value is not None:
+                environment[name] = value
+        assert self._warm
+        result = self._warm.run(self.path, environment, 120, stdin, **job)
+        if check and result.returncode != 0:
+            told = f"--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
+            pytest.fail(f"{job.get('argv')} ended with {result.returncode}\n{told}", pytrace=False)
+        return result
 
     def runway(
         self, *args: str, check: bool = True, env: Mapping[str, str | None] | None = None, stdin: str = ""
@@ -198,7 +175,7 @@ class WarmProject(Project):
         Returns:
             Exit code, streams and wall-clock.
         """
-        return self._job(check, argv=list(args), env=dict(env or {}), stdin=stdin)
+        return self._job(check, env or {}, stdin, argv=list(args))
 
     def script(self, path: Path) -> Result:
         """Run a Python file in a fork.
@@ -209,7 +186,7 @@ class WarmProject(Project):
         Returns:
             Exit code, streams and wall-clock.
         """
-        return self._job(True, script=str(path), env={}, stdin=None)
+        return self._job(True, {}, None, script=str(path))
 
     def shell(self, text: str, *, check: bool = True) -> Result:
         """Run lines of bash in new processes, as pasted at a prompt; `python` and `runway` are this environment's.
@@ -267,16 +244,15 @@ def logged(run: Path, column: str) -> list[float]:
 
 
 @pytest.fixture(scope="session")
-def imdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProject]:
+def imdb(tmp_path_factory: pytest.TempPathFactory, warm: WarmProcess) -> WarmProject:
     """The project; a test that trains gives its experiment a name of its own."""
-    project = WarmProject(tmp_path_factory.mktemp("imdb"), tmp_path_factory.mktemp("streams"))
+    project = WarmProject(tmp_path_factory.mktemp("imdb"), warm)
     project.write(CONFIG, EXPERIMENT)
     project.write("reviews.csv", reviews())
     project.write("src/executors/failing.py", EXECUTORS)
     shutil.copy(REPOSITORY / "src/main.py", project.path / "src/main.py")
     project.script(project.write("make_model.py", MAKE_MODEL))
-    yield project
-    project.close()
+    return project
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Project, Result
+from tests.conftest import Project, Result, WarmProcess
 
 OPERATIONS = '''
 import json
@@ -132,9 +132,9 @@ class SweepProject(Project):
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> SweepProject:
+def line(tmp_path_factory: pytest.TempPathFactory, warm: WarmProcess) -> SweepProject:
     """The project, one for the tests of a file."""
-    made = SweepProject(tmp_path_factory.mktemp("line") / "project")
+    made = SweepProject(tmp_path_factory.mktemp("line") / "project", warm)
     made.write("src/data_ops/points.py", OPERATIONS)
     made.write("src/executors/line.py", EXECUTOR)
     made.write("line.jsonnet", CONFIG)
