@@ -8,10 +8,13 @@
 local meta = import 'meta_config.libsonnet';
 local data = import 'data_config.libsonnet';
 local eval = import 'eval_config.libsonnet';
+local experiment = import 'runway/experiment.libsonnet';
 
-{
-  experiment_name: 'minilm-imdb_classification',
-  test_suffix: 'default_test',
+// The sections `train` and `test`: what these arguments do not say has the defaults of runway/experiment.libsonnet. With
+// `--with size/tiny` a variant is laid over it: size/tiny.libsonnet.
+experiment.base(
+  name='minilm-imdb_classification', epochs=1, batch_size=32, lr=1e-4, warmup=0.1, monitor='accuracy', mode='max', patience=3
+) {
   meta: meta.default_meta,
 
   // How much of which data. The demo's own section: runway passes it on, as any key that it does not know.
@@ -44,59 +47,12 @@ local eval = import 'eval_config.libsonnet';
     },
   },
 
-  train: {
-    batch_size: 32,
-    dataloader_workers: 0,
-    trainer_paras: {
-      max_epochs: 1,
-      accelerator: 'auto',
-      devices: 1,
-      precision: 'auto',  // bf16-mixed where the hardware has it
-      log_every_n_steps: 10,
-      check_val_every_n_epoch: 1,
-      num_sanity_val_steps: 0,
-    },
-    model_checkpoint_callback_paras: {
-      monitor: 'accuracy',
-      mode: 'max',
-      save_top_k: 1,
-      save_last: true,
-      filename: 'model_step_{step}',
-      auto_insert_metric_name: false,
-    },
-    early_stopping_callback_paras: {
-      monitor: 'accuracy',
-      mode: 'max',
-      patience: 3,
-    },
-    optimizer_config: {
-      optimizer_name: 'AdamW',
-      optimizer_params: {
-        lr: 1e-4,
-        weight_decay: 0.01,
-      },
-      scheduler: 'linear',
-      scheduler_params: {
-        warmup_ratio: 0.1,  // or num_warmup_steps, which goes before it
-      },
-    },
+  train+: {
     use_lora: false,
     lora_config: {
       r: 8,
       lora_alpha: 16,
       lora_dropout: 0.1,
-    },
-  },
-
-  test: {
-    checkpoint_name: null,  // a file in saved_models/; null takes the best, or the last
-    load_best_model: true,
-    batch_size: 2 * $.train.batch_size,
-    dataloader_workers: $.train.dataloader_workers,
-    trainer_paras: {
-      accelerator: $.train.trainer_paras.accelerator,
-      devices: 1,
-      precision: $.train.trainer_paras.precision,
     },
   },
 

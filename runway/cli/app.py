@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from runway import __version__
-from runway.cli.arguments import Parser, add_arguments, take_overrides
+from runway.cli.arguments import Parser, add_arguments, take_overrides, words_of_variants
 from runway.cli.error_blocks import report
 from runway.cli.mode_form import parse_mode_form
 from runway.errors import ConfigError, RunwayError, did_you_mean, leaves_debugger
@@ -114,7 +114,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
             hint=f"{did_you_mean(word.partition('=')[0], known)}; see `runway {arguments.command} --help`",
         )
     if hasattr(arguments, "overrides"):  # overrides may stand before, between and after options
-        arguments.overrides = [*arguments.overrides, *rest, *take_overrides(arguments), *(arguments.opts or [])]
+        arguments.overrides = [
+            *words_of_variants(arguments),
+            *arguments.overrides,
+            *rest,
+            *take_overrides(arguments),
+            *(arguments.opts or []),
+        ]
     return arguments
 
 

@@ -47,6 +47,7 @@ def add_arguments(command: argparse.ArgumentParser, name: str, takes: str) -> No
             _add_inspect_arguments(command)
         command.add_argument("overrides", nargs="*", metavar="a.b=v", help="overrides; ~a.b removes")
         command.add_argument("--opts", nargs="*", metavar="a.b=v", help="overrides, as in the other form")
+        add_variant_argument(command)
         command.add_argument("--quiet", action="store_true", help="print warnings only")
     if takes in ("config", "none", "name"):
         command.add_argument("--project", metavar="FOLDER", help="the project; by default found from the config")
@@ -95,6 +96,26 @@ def add_arguments(command: argparse.ArgumentParser, name: str, takes: str) -> No
         _add_translate_arguments(command)
     if name in JSON:
         command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_variant_argument(command: argparse.ArgumentParser) -> None:
+    """Variants of a config, in both forms."""
+    command.add_argument(
+        "--with",
+        dest="variants",
+        action="append",
+        default=[],
+        metavar="NAME,NAME",
+        help="lay variants over the config: model/big is model/big.libsonnet beside it; +model/big among the overrides "
+        "is the same",
+    )
+
+
+def words_of_variants(arguments: argparse.Namespace) -> list[str]:
+    """``--with model/big,data/small`` as words among the overrides."""
+    return [
+        f"+{name.strip()}" for names in getattr(arguments, "variants", []) for name in names.split(",") if name.strip()
+    ]
 
 
 def add_experiment_arguments(command: argparse.ArgumentParser) -> None:
@@ -326,7 +347,7 @@ def take_overrides(arguments: argparse.Namespace) -> list[str]:
     found: list[str] = []
     for option in ("tags", "nodes", "modules", "take_new", "force", "stages", "break_at"):
         words = getattr(arguments, option, None) or []
-        overrides = [word for word in words if "=" in word or word.startswith("~")]
+        overrides = [word for word in words if "=" in word or word.startswith(("~", "+"))]
         if overrides:
             found += overrides
             setattr(arguments, option, [word for word in words if word not in overrides])

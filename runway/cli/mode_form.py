@@ -12,7 +12,9 @@ from runway.cli.arguments import (
     add_resume_arguments,
     add_reuse_argument,
     add_runner_arguments,
+    add_variant_argument,
     take_overrides,
+    words_of_variants,
 )
 from runway.errors import ConfigError, did_you_mean
 
@@ -50,10 +52,11 @@ def parse_mode_form(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true", help="print warnings only")
     parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     add_experiment_arguments(parser)
+    add_variant_argument(parser)
     parser.add_argument("--opts", nargs="*", default=[], metavar="a.b=v", help="overrides; ~a.b removes")
     arguments, rest = parser.parse_known_args(argv)
     for word in rest:
-        if word.startswith("-") or ("=" not in word and not word.startswith("~")):
+        if word.startswith("-") or ("=" not in word and not word.startswith(("~", "+"))):
             known = [option for action in parser._actions for option in action.option_strings]
             hint = did_you_mean(word.partition("=")[0], known)
             raise ConfigError(f"there is no argument {word!r}", hint=f"{hint}; see `python src/main.py --help`")
@@ -71,6 +74,6 @@ def parse_mode_form(argv: list[str]) -> argparse.Namespace:
     ]
     if arguments.modules:
         shorthands.append(f"meta.user_modules={json.dumps(arguments.modules)}")
-    arguments.overrides = [*shorthands, *rest, *taken, *arguments.opts]
+    arguments.overrides = [*words_of_variants(arguments), *shorthands, *rest, *taken, *arguments.opts]
     arguments.nodes, arguments.json = None, False
     return arguments

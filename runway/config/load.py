@@ -13,13 +13,21 @@ from runway.config.changed_files import InsideImporter
 from runway.config.config import LoadedFrom
 from runway.config.frozen import FrozenValues
 from runway.config.jsonnet import MARK, TEMPLATES, EvaluationError, Importer, evaluate
-from runway.config.overrides import Override, explain_failure, format_path, overlay, parse_overrides
+from runway.config.overrides import (
+    Override,
+    explain_failure,
+    format_path,
+    names_variant,
+    overlay,
+    parse_overrides,
+)
 from runway.config.probable_mistakes import warnings_of_keys, warnings_of_overrides
 from runway.config.reads import ABSENT
 from runway.disk import expanded
-from runway.errors import ConfigError, RunwayError, raise_collected
+from runway.errors import ConfigError, RunwayError, did_you_mean, raise_collected
 from runway.log import shown
 from runway.masking import masked_error, note
+from runway.user_code import code_of
 
 if TYPE_CHECKING:
     from runway.config.config import Config
@@ -32,6 +40,7 @@ local config = %(config)s,
     else [section[path[0]], if std.isObject(section) then std.get(section, %(beside)s, []) else []];
 [%(values)s]
 """
+VARIANT_SUFFIXES = (".libsonnet", ".jsonnet")
 IMPORT_PATHS = ("meta", "import_paths")
 NOT_AN_OBJECT = "not an object: "
 UNDER_META = (
@@ -55,7 +64,8 @@ def load_config(
 
     Args:
         path: a jsonnet or JSON file.
-        overrides: ``a.b=v`` and ``~a.b``, see ``runway.config.overrides``.
+        overrides: ``a.b=v`` and ``~a.b``, see ``runway.config.overrides``; and variants, ``+model/big``: they are laid
+            over the file in their order, before all other overrides.
         project: the project's folder; by default the nearest one upwards that has ``src/`` or ``pyproject.toml``.
         check: hold the result against the schema of the sections that runway owns.
         warn: look for what is probably not meant, which takes longer than all else.
@@ -73,6 +83,7 @@ def load_config(
     project = find_project(path) if project is None else Path(project).resolve()
     parsed, errors = parse_overrides(overrides)
     loader = _Loader(path, project, engine, _import_paths(parsed, project))
+    loader.variants = [_find_variant(text[1:], loader.importer, path) for text in overrides if names_variant(text)]
     for override in parsed:  # before anything tells of them
         if not override.removes:
             note({str(override.path[-1]): override.value})
@@ -141,6 +152,7 @@ class _Loader:
         self.path = path
         self.importer = Importer(path.parent, project, more)
         self.engine = engine
+        self.variants: list[str] = []
         self._base: Any = None
 
     def with_overrides(self, overrides: Sequence[Override], errors: list[RunwayError]) -> Config:
@@ -217,10 +229,45 @@ class _Loader:
 
     def _file(self) -> str:
         """Jsonnet for the file, with the defaults of ``meta`` under its own."""
-        return (
+        code = (
             f"(local file = import {json.dumps(str(self.path))}; "
-            f'if std.isObject(file) then file else error ("{MARK}{NOT_AN_OBJECT}" + std.type(file)))\n{UNDER_META}'
+            f'if std.isObject(file) then file else error ("{MARK}{NOT_AN_OBJECT}" + std.type(file)))'
         )
+        for variant in self.variants:
+            wrong = json.dumps(
+                f"the variant {shown(Path(variant))} must be an object {{ section+: {{...}} }}, but is: "
+            )
+            code += (
+                f"\n+ (local variant = import {json.dumps(variant)}; "
+                f"if std.isObject(variant) then variant else error ({wrong} + std.type(variant)))"
+            )
+        return f"{code}\n{UNDER_META}"
+
+
+def _find_variant(name: str, importer: Importer, config: Path) -> str:
+    """The file of a variant: ``<the config's folder>/<name>.libsonnet``, or below the project's ``configs/``.
+
+    Raises:
+        ConfigError: there is none; with those that there are.
+    """
+    folders = [importer.config_folder, code_of(importer.project) / "configs"]
+    for folder in folders:
+        for suffix in VARIANT_SUFFIXES:
+            file = folder / f"{name}{suffix}"
+            if file.is_file():
+                return str(file.resolve())
+    known = {
+        file.relative_to(folder).with_suffix("").as_posix()
+        for folder in folders[:1]
+        for suffix in VARIANT_SUFFIXES
+        for file in folder.glob(f"*/*{suffix}")
+    }
+    raise ConfigError(
+        f"there is no variant {name!r}",
+        where=f"--with {name}",
+        hint=f"{did_you_mean(name, known)}; it is a file {shown(config.parent)}/{name}.libsonnet, such as "
+        "{ model_config+: {...} }",
+    )
 
 
 def _blamed(failure: ConfigError, override: Override) -> ConfigError:

@@ -19,6 +19,8 @@ from runway.config.tokens import LARGEST_INTEGER
 from runway.errors import ConfigError, RunwayError, did_you_mean
 
 Path = tuple[str | int, ...]
+VARIANT = "+"
+"""Before the name of a variant: ``+model/big`` lays ``model/big.libsonnet`` over the config."""
 REMOVED = ABSENT  # stands for the value of ``~a.b``
 
 _NAME = re.compile(r"[^.\[\]='\"\s]+(?:[ ]+[^.\[\]='\"\s]+)*")
@@ -45,6 +47,8 @@ def parse_overrides(texts: Sequence[str]) -> tuple[list[Override], list[RunwayEr
     overrides: list[Override] = []
     errors: list[RunwayError] = []
     for text in texts:
+        if names_variant(text):  # it is no setting; ``load_config`` finds it
+            continue
         if text.strip() == "\\":  # the end of a line that was to be continued, and was the last one
             continue
         try:
@@ -52,6 +56,11 @@ def parse_overrides(texts: Sequence[str]) -> tuple[list[Override], list[RunwayEr
         except ConfigError as error:
             errors.append(error)
     return overrides, errors
+
+
+def names_variant(text: str) -> bool:
+    """Whether a word among the overrides names a variant: ``+model/big``."""
+    return text.startswith(VARIANT) and "=" not in text and len(text) > 1
 
 
 def parse_override(text: str) -> Override:
@@ -69,7 +78,7 @@ def parse_override(text: str) -> Override:
         if rest:
             raise _unreadable(text, "`~key` removes a key, and takes no value", f"to set it: {text[1:]}")
         return Override(text, path, REMOVED)
-    if text.startswith("+"):
+    if text.startswith(VARIANT):
         raise _unreadable(text, "a key cannot begin with `+`", f"a new key needs no sign: {text.lstrip('+')}")
     path, rest = _parse_key(text, 0)
     if not rest:

@@ -171,3 +171,25 @@ def test_mistakes_in_the_config(make: Make, tokenizer_folder: Path) -> None:
         load_tokenizer({"version_name": "no-such/tokenizer"})
     with pytest.raises(AssetError, match="no tokenizer at"):
         load_tokenizer({"version_name": "./nowhere"})
+
+
+def test_pairs_with_labels_of_any_name(tokenizer_folder: Path, tmp_path: Path) -> None:
+    """The template's pipeline: two texts in one row of tokens, told apart by token types; labels as classes."""
+    from runway import DataPipeline, load_config
+
+    (tmp_path / "pairs.jsonl").write_text(
+        "".join(f'{{"a": "good", "b": "bad film", "relation": "{name}"}}\n' for name in ("yes", "no") * 4)
+    )
+    (tmp_path / "exp.jsonnet").write_text(
+        "local tc = import 'runway/text_classification.libsonnet';\n"
+        f"tc.experiment(dataset='pairs.jsonl', model='{tokenizer_folder}', text=['a', 'b'], pair=true, "
+        "label='relation')"
+    )
+    config = load_config(tmp_path / "exp.jsonnet")
+    pipeline = DataPipeline(config.data_pipeline, global_config=config, project=tmp_path, cache_dir=tmp_path / "cache")
+    rows = pipeline.get_data(["process:TokenizeDataset"], explode=True)["train"]
+    assert rows.features["label"].names == ["no", "yes"]
+    assert (len(rows[0]["input_ids"]), rows[0]["token_type_ids"]) == (6, [0, 0, 0, 1, 1, 1])
+    (loader,) = pipeline.get_data(["output:MakeDataloaders"], explode=True)["train_dataloaders"]
+    batch = next(iter(loader))
+    assert {"input_ids", "attention_mask", "token_type_ids", "labels"} <= batch.keys()
