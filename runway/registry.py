@@ -40,7 +40,6 @@ class Registry:
         self.kind = kind
         self.levels: dict[str, dict[str, type]] = {level: {} for level in LEVELS}
         self._ready_made_loaded = False
-        self._plugins_loaded = False
 
     def register(self, cls: C, name: str | None = None) -> C:
         """Enter ``cls`` under ``name`` (its class name where none is given).
@@ -74,8 +73,7 @@ class Registry:
         if found is None and not self._ready_made_loaded:
             self._load_ready_made()
             found = self._find(name)
-        if found is None and not self._plugins_loaded:
-            self._load_plugins()
+        if found is None and load_plugins():
             found = self._find(name)
         if found is None:
             hint = self._forgotten(name) or did_you_mean(name, self.names())
@@ -85,7 +83,7 @@ class Registry:
     def names(self) -> dict[str, type]:
         """Every known name with its class, the user's shadowing the ready-made."""
         self._load_ready_made()
-        self._load_plugins()
+        load_plugins()
         known: dict[str, type] = {}
         for level in reversed(LEVELS):
             known.update(self.levels[level])
@@ -125,20 +123,6 @@ class Registry:
             for module in pkgutil.walk_packages(package.__path__, package_name + "."):
                 importlib.import_module(module.name)
 
-    def _load_plugins(self) -> None:
-        if self._plugins_loaded:
-            return
-        self._plugins_loaded = True
-        import importlib.metadata
-
-        for entry in importlib.metadata.entry_points(group="runway.plugins"):
-            try:
-                entry.load()
-            except Exception as error:  # one broken plugin must not stop a run that does not need it
-                from runway.log import warning
-
-                warning(f"the plugin {entry.name!r} ({entry.value}) does not import: {error!r}")
-
     def _import(self, path: str) -> type:
         module_name, _, qualname = path.partition(":")
         module = import_named_module(module_name, where=f"{self.kind} {path!r}")
@@ -157,6 +141,87 @@ class Registry:
                 hint=did_you_mean(qualname, classes),
             )
         return found
+
+
+_plugins: set[str] = set()
+
+
+def load_plugins() -> bool:
+    """Import the modules that installed packages name in ``runway.plugins``, once; whether there were new ones.
+
+    One that is broken is told by its name, and does not stop what does not need it. Nothing is looked for before a
+    name is asked for that is not known: where there are no plugins, they cost nothing.
+    """
+    import importlib.metadata
+
+    new = [entry for entry in importlib.metadata.entry_points(group="runway.plugins") if entry.value not in _plugins]
+    for entry in new:
+        _plugins.add(entry.value)
+        try:
+            entry.load()
+        except (Exception, SystemExit) as error:
+            from runway.log import warning
+
+            package = entry.dist.name if entry.dist is not None else "?"
+            warning(f"the plugin {entry.name!r} ({entry.value}, of {package}) does not import: {error!r}")
+    return bool(new)
+
+
+EXTENSIONS: dict[str, dict[str, Any]] = {"runner": {}, "logger": {}, "format": {}}
+"""What plugins and projects have registered beside what runway ships, by kind and name."""
+
+
+def extension(kind: str, name: str) -> Any:
+    """The runner, logger or format that was registered under a name; None where there is none, in no plugin either."""
+    table = EXTENSIONS[kind]
+    return table[name] if name in table or (load_plugins() and name in table) else None
+
+
+def register_runner(name: str) -> Callable[[C], C]:
+    """Class decorator: what ``meta.runner: NAME`` takes, a subclass of ``runway.pipeline.runners.base.Runner``."""
+    return lambda cls: _extend("runner", name, cls)
+
+
+def register_logger(name: str) -> Callable[[Any], Any]:
+    """Decorator: what ``meta.logger_enable: [NAME]`` takes, a function of ``logged`` that gives a Lightning logger.
+
+    ``logged.folder`` is where the training or test keeps its files, ``logged.logs`` where loggers write,
+    ``logged.config`` the config, ``logged.run`` the version.
+    """
+    return lambda make: _extend("logger", name, make)
+
+
+def register_format(
+    name: str,
+    *,
+    accepts: Callable[[Any], bool],
+    save: Callable[[Any, Path], Any],
+    load: Callable[[Path], Any],
+) -> None:
+    """A way of keeping values in the cache; it goes before pickle, and behind runway's own.
+
+    Args:
+        name: what entries name it by.
+        accepts: whether a value is one of its kind; cheap, and without importing a library for that.
+        save: writes a value into an empty folder.
+        load: reads it back from there.
+    """
+    _extend("format", name, (name, accepts, save, load))
+
+
+def _extend(kind: str, name: str, value: Any) -> Any:
+    """Enter something under a name, which belongs to one place."""
+    other = EXTENSIONS[kind].get(name, value)
+    places = [f"{part.__module__}:{part.__qualname__}" for part in map(_main_part, (other, value))]
+    if places[0] != places[1]:
+        message = f"the {kind} name {name!r} is registered twice"
+        raise ConfigError(message, where=" and ".join(places), hint="rename one of the two")
+    EXTENSIONS[kind][name] = value
+    return value
+
+
+def _main_part(value: Any) -> Any:
+    return value[2] if isinstance(value, tuple) else value  # of a format, what saves
 
 
 def level_of(cls: type) -> str:

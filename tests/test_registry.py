@@ -71,7 +71,10 @@ def test_a_plugin_that_fails_does_not_stop_others(project: Project) -> None:
     )
     result = project.python("-c", code)
     assert "From a plugin." in result.stdout
-    assert "warning: the plugin 'bad' (bad_plugin) does not import: ValueError('broken plugin')" in result.stderr
+    assert (
+        "warning: the plugin 'bad' (bad_plugin, of bad-plugin) does not import: ValueError('broken plugin')"
+        in result.stderr
+    )
 
 
 GOOD_PLUGIN = '''

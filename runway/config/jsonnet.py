@@ -17,7 +17,7 @@ from runway.config.apart import SNIPPET, EndlessError, evaluate_apart
 from runway.config.config import Config
 from runway.config.tokens import MAX_NESTING, check_integers, check_nesting
 from runway.errors import ConfigError, did_you_mean
-from runway.log import shown
+from runway.log import shown, warning
 from runway.masking import hidden_source
 from runway.user_code import code_of
 
@@ -215,7 +215,13 @@ def installed_templates(name: str) -> list[Path]:
     folders: list[Path] = []
     for group in TEMPLATE_GROUPS:
         for entry in importlib.metadata.entry_points(group=group):
-            for folder in _package_folders(entry.value.partition(":")[0].strip()):
+            try:
+                found = _package_folders(entry.value.partition(":")[0].strip())
+            except (Exception, SystemExit) as error:  # of a package above it, which is imported to find it
+                package = entry.dist.name if entry.dist is not None else "?"
+                warning(f"the templates of {entry.name!r} ({entry.value}, of {package}) cannot be looked up: {error!r}")
+                continue
+            for folder in found:
                 folders.append(folder)
                 if name.partition("/")[0] == folder.name:
                     folders.append(folder.parent)

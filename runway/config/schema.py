@@ -124,6 +124,7 @@ TRAIN = {
     "use_lora": "bool",
     "lora_config": "dict | None",
     "compile": "bool | dict | None",
+    "callbacks": "list[str | dict] | None",
     "load_model_path": "str | None",
     "on_nan": "Literal['stop', 'skip', 'warn'] | None",
     "loss": WithTasks(PerTask("str | dict | None")),

@@ -22,7 +22,7 @@ from runway.executors.callbacks.recording import Recording, with_recording
 from runway.executors.data_attributes import as_list, given_loaders, loaders_of_splits, own_loaders
 from runway.executors.eval_pipeline import run_eval_pipeline
 from runway.executors.lightning_internals import attached_trainer
-from runway.executors.optimizers import build_optimizer, build_scheduler
+from runway.executors.optimizers import build_optimizer, build_scheduler, classes_named
 from runway.executors.precision import scales_gradients
 from runway.executors.pretrained import loading_a_model, resolve_source
 from runway.recorder import EvalRecorder
@@ -194,7 +194,7 @@ class BaseExecutor(lightning.LightningModule):
     @classmethod
     def named_classes(cls, config: Mapping[str, Any]) -> list[type]:
         """The classes of the executor's parts that a config names; their code counts in the key of a training."""
-        return []
+        return classes_named(config.get("train"))
 
     def prepare_data(self) -> None:
         """Run what must run for ``use_data_node``; Lightning calls this in one process per machine."""

@@ -17,6 +17,7 @@ from runway.config.per_task import SHARED
 from runway.errors import ConfigError, did_you_mean, must_be, must_be_known, must_be_whole, told_as_config_error
 from runway.library_internals import schedule_function
 from runway.log import warning
+from runway.registry import Registry
 
 SECTION = "train.optimizer_config"
 OPTIMIZER_PARAMS, SCHEDULER_PARAMS = f"{SECTION}.optimizer_params", f"{SECTION}.scheduler_params"
@@ -35,6 +36,31 @@ def known_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
     from transformers import Adafactor
 
     return {**_classes(torch.optim, torch.optim.Optimizer), "Adafactor": Adafactor}
+
+
+def named_class(place: str, base: type, where: str) -> type:
+    """The class at ``package.module:Class``.
+
+    Raises:
+        ConfigError: there is none, or it is of another kind.
+    """
+    try:
+        cls = Registry(base.__name__).get(place)
+    except ConfigError as error:
+        error.where = where
+        raise
+    if not issubclass(cls, base):
+        raise ConfigError(f"{place} is no {base.__name__}", where=where, hint=f"derive it from {base.__module__}")
+    return cls
+
+
+def classes_named(train: Mapping | None) -> list[type]:
+    """The optimiser, scheduler and callbacks that ``train`` names by their place: their code counts too."""
+    train = train or {}
+    config = train.get("optimizer_config") or {}
+    named = [config.get("optimizer_name"), config.get("scheduler")]
+    named += [item.get("name") if isinstance(item, Mapping) else item for item in train.get("callbacks") or ()]
+    return [Registry("class").get(name) for name in named if isinstance(name, str) and ":" in name]
 
 
 def _classes(module: Any, base: type) -> dict[str, type]:
@@ -67,8 +93,11 @@ def build_optimizer(
     config = config or {}
     name = config.get("optimizer_name") or "AdamW"
     optimizers = known_optimizers()
-    must_be_known([name], optimizers, "unknown optimiser", where=f"{SECTION}.optimizer_name", listing=20)
-    cls = optimizers[name]
+    cls: Any = named_class(name, torch.optim.Optimizer, f"{SECTION}.optimizer_name") if ":" in name else None
+    if cls is None:
+        hint = "your own: package.module:Class"
+        must_be_known([name], optimizers, "unknown optimiser", where=f"{SECTION}.optimizer_name", listing=20, hint=hint)
+        cls = optimizers[name]
     params = dict(config.get("optimizer_params") or {})
     accepted = _arguments(cls, but=("params",))
     what = f"the optimiser {name}"
@@ -173,6 +202,9 @@ def build_scheduler(
             where=f"{SECTION}.scheduler",
             hint="give `optimizer_params.lr` and `relative_step: false`, or no scheduler",
         )
+    if ":" in name:
+        own = named_class(name, torch.optim.lr_scheduler.LRScheduler, f"{SECTION}.scheduler")
+        return {"scheduler": _torch_schedule(own, optimizer, params, total_steps), "interval": "epoch", **lightning}
     if name in of_transformers:
         scheduler = _transformers_schedule(name, optimizer, params, total_steps)
         return {"scheduler": scheduler, "interval": "step", **lightning}

@@ -14,6 +14,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from runway import registry
+from runway.config.signatures import accepted_settings
 from runway.disk import expanded
 from runway.errors import ConfigError, must_be_known
 from runway.experiment.folders import file_names
@@ -69,7 +71,13 @@ def check_loggers(names: Iterable[str] | str | None) -> list[str]:
         ConfigError: there is no logger of one of the names.
     """
     names = [names] if isinstance(names, str) else list(names or ())
-    must_be_known(names, LOGGERS, "unknown logger", where="meta.logger_enable")
+    unknown = [name for name in names if name not in LOGGERS and ":" not in name]
+    known = {
+        *LOGGERS,
+        *(name for name in unknown if registry.extension("logger", name)),
+        *registry.EXTENSIONS["logger"],
+    }
+    must_be_known(unknown, known, "unknown logger", where="meta.logger_enable")
     return list(dict.fromkeys(names))
 
 
@@ -206,7 +214,26 @@ def finish_loggers() -> None:
 
 def build_loggers(names: Iterable[str], logged: Logged) -> list[Logger]:
     """The loggers with these names, each once; one that fails later stops, with a warning, and the run goes on."""
-    return [_harmless(name, LOGGERS[name](logged)) for name in dict.fromkeys(names)]
+    return [_harmless(name, _maker(name)(logged)) for name in dict.fromkeys(names)]
+
+
+def _maker(name: str) -> Callable[[Logged], Logger]:
+    """What makes a logger of a name, of runway's or of a plugin, or of a class's place."""
+    if name in LOGGERS:
+        return LOGGERS[name]
+    return _of_class(name) if ":" in name else registry.extension("logger", name)
+
+
+def _of_class(place: str) -> Callable[[Logged], Logger]:
+    """A Lightning logger by its place; of ``save_dir``, ``name`` and ``version`` it gets what it takes."""
+    cls = registry.Registry("logger").get(place)
+
+    def make(logged: Logged) -> Logger:
+        given = {"save_dir": logged.logs, "name": "", "version": cls.__name__}
+        takes = accepted_settings(cls, "__init__")
+        return cls(**{name: value for name, value in given.items() if name in takes.names})
+
+    return make
 
 
 def _harmless(name: str, logger: Logger) -> Logger:

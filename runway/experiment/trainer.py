@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 # What the experiment itself sets.
 _OWNED = {
-    "callbacks": "runway builds them from `model_checkpoint_callback_paras` and `early_stopping_callback_paras`; "
-    "an executor adds its own in `configure_callbacks`",
+    "callbacks": "name them in `train.callbacks`; runway builds checkpoints and early stopping from "
+    "`model_checkpoint_callback_paras` and `early_stopping_callback_paras`, and an executor adds its own in "
+    "`configure_callbacks`",
     "logger": "choose loggers with `meta.logger_enable`",
     "default_root_dir": "set `meta.EXPERIMENT_FOLDER`",
 }

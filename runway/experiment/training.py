@@ -19,6 +19,7 @@ from runway.executors.failures import told_failures
 from runway.experiment.callbacks.data_facts import DataFacts
 from runway.experiment.callbacks.early_stopping import early_stopping_callbacks
 from runway.experiment.callbacks.monitoring import checkpoint_callback
+from runway.experiment.callbacks.named import named_callbacks
 from runway.experiment.callbacks.progress import progress_callbacks
 from runway.experiment.callbacks.resume import ResumePoint
 from runway.experiment.callbacks.stopping import Stopped, StopWhenAsked
@@ -147,6 +148,7 @@ class Training:
             warning(f"exp_version={version} is for test, eval and --resume: training makes a new version")
         _ = context.logger_names
         early_stopping_callbacks(self.config, checkpoint_callback(self.config, Path(file_names.SAVED_MODELS)))
+        named_callbacks(self.config)
         trial = build_trainer(self.paras, TRAINER_SETTING)
         check_launch(trial, TRAINER_SETTING)
         check_training(context.executor_class(), context.config)
@@ -252,6 +254,7 @@ class Training:
                 DataFacts(run.train / file_names.DATA_STATISTICS),
                 Timings(run.train / file_names.TIMINGS, goes_on=self.resumed is not None),
                 *early_stopping_callbacks(self.config, checkpoint),
+                *named_callbacks(self.config),
                 checkpoint,
                 self.stop,
             ],

@@ -7,7 +7,13 @@ import torch
 from torch import nn
 
 from runway.errors import ConfigError
-from runway.executors.optimizers import build_optimizer, build_scheduler, check_optimizer_config, known_optimizers
+from runway.executors.optimizers import (
+    build_optimizer,
+    build_scheduler,
+    check_optimizer_config,
+    classes_named,
+    known_optimizers,
+)
 
 
 @pytest.fixture
@@ -270,3 +276,30 @@ def test_a_warm_up_longer_than_the_training_is_told(model, capsys):
     assert "takes 300 steps, but the training has 5" in capsys.readouterr().err
     learning_rates(model, 5, scheduler="linear", scheduler_params={"num_warmup_steps": 2})
     assert not capsys.readouterr().err
+
+
+class Careful(torch.optim.SGD):
+    """An optimiser of a user's own."""
+
+
+class Halves(torch.optim.lr_scheduler.StepLR):
+    """A schedule of a user's own."""
+
+
+def test_a_users_own_by_its_place(model):
+    config = {
+        "optimizer_name": f"{__name__}:Careful",
+        "optimizer_params": {"lr": 1.0},
+        "scheduler": f"{__name__}:Halves",
+        "scheduler_params": {"step_size": 1},
+    }
+    check_optimizer_config(config)
+    optimizer = build_optimizer(model, config)
+    schedule = build_scheduler(optimizer, config, lambda: 10)
+    assert (type(optimizer), type(schedule["scheduler"]), schedule["interval"]) == (Careful, Halves, "epoch")
+    assert classes_named({"optimizer_config": config}) == [Careful, Halves]
+    with pytest.raises(ConfigError, match="has no argument 'rate'"):
+        build_optimizer(model, {**config, "optimizer_params": {"rate": 1}})
+    with pytest.raises(ConfigError, match="Halves is no Optimizer") as caught:
+        build_optimizer(model, {"optimizer_name": f"{__name__}:Halves"})
+    assert caught.value.where == "train.optimizer_config.optimizer_name"

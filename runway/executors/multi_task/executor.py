@@ -90,8 +90,8 @@ class MultiTaskExecutor(BaseExecutor):
 
     @classmethod
     def named_classes(cls, config: Mapping[str, Any]) -> list[type]:
-        """The heads and encoders."""
-        return named_classes(config)
+        """The heads and encoders, and what every executor names."""
+        return [*super().named_classes(config), *named_classes(config)]
 
     def prepare_data(self) -> None:
         """Run what must run for the tasks' nodes; Lightning calls this in one process per machine."""

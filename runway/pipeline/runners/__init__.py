@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runway import registry
 from runway.config.annotations import require
 from runway.errors import ConfigError, did_you_mean, must_be_known
 
@@ -42,10 +43,15 @@ def choose(setting: Any) -> Choice:
     if name is None:
         hint = f"{WHERE}: {{ name: 'processes', … }}; there are {', '.join(RUNNERS)}"
         raise ConfigError("the runner has no `name`", where=WHERE, hint=hint)
-    if name not in RUNNERS:
-        raise ConfigError(f"there is no runner {name!r}", where=WHERE, hint=did_you_mean(name, RUNNERS))
-    module, _, attribute = RUNNERS[name].partition(":")
-    cls: type[Runner] = getattr(importlib.import_module(module), attribute)
+    cls: type[Runner]
+    if name in RUNNERS:
+        module, _, attribute = RUNNERS[name].partition(":")
+        cls = getattr(importlib.import_module(module), attribute)
+    else:
+        cls = registry.extension("runner", name)
+        if cls is None:
+            known = {*RUNNERS, *registry.EXTENSIONS["runner"]}
+            raise ConfigError(f"there is no runner {name!r}", where=WHERE, hint=did_you_mean(name, known))
     must_be_known(options, cls.OPTIONS, f"the runner {name!r} has no option", where=WHERE)
     for option, value in options.items():
         require(value, cls.OPTIONS[option], option, WHERE)

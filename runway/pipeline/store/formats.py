@@ -11,11 +11,12 @@ import json
 import operator
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from runway import registry
 from runway.errors import RunwayError, StoreError, damage_told_as
 from runway.pipeline.keys.origin import is_local
 from runway.pipeline.keys.unloaded import file_of
@@ -49,7 +50,7 @@ def save(value: Any, directory: Path) -> tuple[str, list[Any]]:
         Unsaveable: no format can keep the value.
     """
     try:
-        for candidate in FORMATS:
+        for candidate in _formats_for_saving():
             if candidate.accepts(value):
                 return candidate.name, list(candidate.save(value, directory) or ())
     except (OSError, MemoryError, RunwayError):
@@ -63,6 +64,14 @@ def save(value: Any, directory: Path) -> tuple[str, list[Any]]:
             hint="set `cache: false` on this node; its consumers then compute it when they need it",
         ) from error
     raise AssertionError("pickle accepts everything")
+
+
+def _formats_for_saving() -> Iterator[Format]:
+    """runway's own; then those of plugins and of the project, which are looked for where only pickle is left."""
+    yield from FORMATS[:-1]
+    registry.load_plugins()
+    yield from (Format(*found) for found in registry.EXTENSIONS["format"].values())
+    yield FORMATS[-1]
 
 
 def _check_room(directory: Path) -> None:
@@ -100,6 +109,8 @@ def load(name: str, directory: Path, *, allow_pickle: bool = True, as_arrow: boo
         Unreadable: the files are not what the format has written.
     """
     found = next((candidate for candidate in FORMATS if candidate.name == name), None)
+    if found is None and (registered := registry.extension("format", name)) is not None:
+        found = Format(*registered)
     if found is None:
         raise StoreError(f"the entry has the format {name!r}, which this version does not know", where=str(directory))
     if name == PICKLE and not allow_pickle:

@@ -1,0 +1,1 @@
+"""Our lab's configs, beside this file, and in `plugin` what they name."""
