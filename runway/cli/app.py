@@ -36,6 +36,8 @@ COMMANDS = {
         "say how runs differ: settings, code, data, metrics with their uncertainty",
         "runs",
     ),
+    "blame": ("runway.cli.blame", "list what differs between two runs, and what each difference changes", "runs"),
+    "reproduce": ("runway.cli.reproduce", "make a run again, and say whether it comes out the same", "run"),
     "board": ("runway.cli.board", "serve an index of all runs and reports, on this machine only", "none"),
     "submit": ("runway.cli.submit", "send prepare, train and test to a cluster, as jobs on a snapshot", "config"),
     "jobs": ("runway.cli.jobs", "list the jobs that were submitted, show their logs, cancel them", "none"),

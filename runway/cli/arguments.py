@@ -18,6 +18,8 @@ JSON = (
     "runs",
     "report",
     "compare",
+    "blame",
+    "reproduce",
     "sweep",
     "submit",
     "jobs",
@@ -90,6 +92,10 @@ def add_arguments(command: argparse.ArgumentParser, name: str, takes: str) -> No
         _add_report_arguments(command)
     if name == "compare":
         _add_compare_arguments(command)
+    if name == "blame":
+        _add_blame_arguments(command)
+    if name == "reproduce":
+        _add_reproduce_arguments(command)
     if name == "board":
         _add_board_arguments(command)
     if name == "translate":
@@ -283,6 +289,24 @@ def _add_compare_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--test", metavar="SUFFIX", help="compare this test of each; by default the last finished one")
     command.add_argument("--html", metavar="FILE", help="write the comparison as a page, too")
+    _add_folder_argument(command)
+
+
+def _add_blame_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("first", metavar="A", help="a run's folder or name: what the other is held against")
+    command.add_argument("second", metavar="B", help="the other")
+    command.add_argument("--test", metavar="SUFFIX", help="this test of each; by default the last finished one")
+    _add_folder_argument(command)
+
+
+def _add_reproduce_arguments(command: argparse.ArgumentParser) -> None:
+    command.epilog = "It is made of the config that the run has kept, into a new version beside it, with the code here."
+    command.add_argument("run", help="a run's folder or name, or an experiment's name")
+    command.add_argument("--check", "--dry-run", action="store_true", help="only say what differs here; run nothing")
+    command.add_argument("--strict", action="store_true", help="refuse where anything differs")
+    command.add_argument("--test", metavar="SUFFIX", help="repeat this test; by default the last finished one")
+    command.add_argument("--project", metavar="FOLDER", help="whose code is taken; by default the one around the run")
+    command.add_argument("--quiet", action="store_true", help="print warnings only")
     _add_folder_argument(command)
 
 

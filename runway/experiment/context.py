@@ -110,6 +110,8 @@ class ExperimentContext:
         self.reuse = reuse
         self.force = force if isinstance(force, Force) else Force(tuple(force), time.time()) if force else None
         self.assume_yes = assume_yes
+        self.more_facts: dict[str, Any] = {}
+        """What the records of its stages say, too; it goes over what they would say."""
         self.take_new = tuple([take_new] if isinstance(take_new, str) else take_new)
 
     # The config and the flags
@@ -229,13 +231,13 @@ class ExperimentContext:
             force=self.force,
         )
 
-    def prepared_data(self) -> tuple[DataPipeline, dict[str, str]]:
-        """Prepare the data that the executor uses; gives the pipeline and, for each node, the key of its data."""
+    def prepared_data(self) -> tuple[DataPipeline, dict[str, dict[str, Any]]]:
+        """Prepare the data that the executor uses; gives the pipeline, and the lineage of each node."""
         self.executor_class()  # a misspelt name is told before the data is prepared
         pipeline = self.pipeline()
         names = self.data_nodes(pipeline)
         pipeline.prepare(names, run_uncached=False)
-        return pipeline, {name: str(key) for name, key in pipeline.keys(names).items()}
+        return pipeline, pipeline.lineage(names)
 
     def data_nodes(self, pipeline: DataPipeline) -> list[str] | None:
         """The nodes that the executor uses: those that it says feed it (``use_data_node``, each task's ``data_node``),
@@ -307,14 +309,26 @@ class ExperimentContext:
             loggers.finish_loggers()
             close_files()
 
+    def _inside(self, path: Path) -> str:
+        """A path relative to the project, where it lies in it: the project may move."""
+        return path.relative_to(self.project).as_posix() if path.is_relative_to(self.project) else str(path)
+
     @contextmanager
     def recording(
-        self, mode: str, run: RunFolder, folder: Path, data: Mapping[str, str], **facts: Any
+        self, mode: str, run: RunFolder, folder: Path, data: Mapping[str, Mapping[str, Any]], **facts: Any
     ) -> Iterator[dict[str, Any]]:
         """Keep the resolved config, and the record of what the block was and how it ended, beside its results.
 
         The config is ``config.json``, unless ``facts`` name another file as ``config``.
+
+        Args:
+            mode: ``train`` or ``test``.
+            run: the version.
+            folder: the stage's.
+            data: the lineage of the nodes.
+            facts: what else is to be known.
         """
+        source = self.config.loaded_from
         known: dict[str, Any] = {
             "config": file_names.CONFIG,
             "mode": mode,
@@ -322,12 +336,15 @@ class ExperimentContext:
             "version": run.version,
             "tags": list(run.tags),
             "seed": self.seed,
-            "overrides": hidden_words(self.config.loaded_from.overrides if self.config.loaded_from else ()),
+            "overrides": hidden_words(source.overrides if source else ()),
             "use_dummy_data": self.use_dummy_data,
-            "data": dict(data),
+            "project": str(self.project),
+            "config_file": self._inside(source.path) if source else None,
+            "data": {name: node["key"] for name, node in data.items() if node["key"] is not None},
         }
-        known |= job_facts() | facts
+        known |= job_facts() | self.more_facts | facts
         if rank() == 0:
             write_json(folder / known["config"], hidden(self.config))
+            write_json(folder / file_names.LINEAGE, data)
         with provenance(folder, known, self.project) as record:
             yield record

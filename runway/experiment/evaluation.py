@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from runway.errors import ExperimentError
 from runway.executors.eval_pipeline import check_eval_pipeline, run_eval_pipeline
 from runway.experiment.context import ExperimentContext, Result
-from runway.experiment.folders.file_names import METRICS, TEST_RECORDER
+from runway.experiment.folders.file_names import EVALUATION, METRICS, TEST_RECORDER
 from runway.experiment.folders.in_use import being_tested
 from runway.experiment.folders.run_folder import RunFolder, write_json
 from runway.log import info, shown, table, warning
+from runway.masking import hidden
+from runway.pipeline.graph import Graph
+from runway.pipeline.plan import lineage_of_code
 from runway.ranks import rank
 
 if TYPE_CHECKING:
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 
 MEASURED = "measured"
 """In a test recorder's meta config: the numbers that the test itself has logged, which every evaluation begins with."""
+
+
+TESTS = ("test_eval_pipeline_config", "pipeline_config")
+"""The pipelines that may evaluate a test; the first that is there does."""
 
 
 class Evaluation:
@@ -33,9 +40,8 @@ class Evaluation:
     def __init__(self, context: ExperimentContext) -> None:
         self.context = context
         section = context.config.get("eval") or {}
-        self.config: Mapping[str, Any] = (
-            section.get("test_eval_pipeline_config") or section.get("pipeline_config") or {}
-        )
+        found = (section.get(name) for name in TESTS)
+        self.config: Mapping[str, Any] = next((one for one in found if one), {})
 
     def run(self) -> Result:
         """Evaluate the recorder that a test has saved.
@@ -83,7 +89,9 @@ class Evaluation:
 
     def evaluate(self, recorder: EvalRecorder, folder: Path) -> tuple[dict[str, Any], EvalRecorder]:
         """Run the pipeline and write ``metrics.json``; gives its content, and the recorder with what was added."""
+        (folder / EVALUATION).unlink(missing_ok=True)
         if self.config:
+            write_json(folder / EVALUATION, self.lineage())  # before it runs: what runs may change its objects
             recorder = run_eval_pipeline(
                 self.config,
                 recorder,
@@ -94,6 +102,11 @@ class Evaluation:
         metrics = dict(recorder.get_stats_logs())
         write_metrics(folder, metrics)
         return metrics, recorder
+
+    def lineage(self) -> dict[str, Any]:
+        """What the metrics are made by, as a test keeps it: the pipeline's section, and of each node the code."""
+        graph = Graph(self.config, where="eval")
+        return {"pipeline": hidden(self.config), "nodes": lineage_of_code(graph)}
 
     def show(self, metrics: Mapping[str, Any], folder: Path) -> None:
         """Print the path, and the numbers where no node of the evaluation pipeline has done so."""

@@ -76,9 +76,7 @@ def _begun(path: Path, facts: Mapping[str, Any], project: Path) -> dict[str, Any
         **_trial(facts),
         "command": hidden_words(sys.argv),
         "git": git,
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "packages": installed_packages(),
+        **surroundings(),
     }
     if facts.get("resumed_from"):
         earlier = read_if_whole(path, {}, "what the training was that goes on is not kept")
@@ -86,6 +84,17 @@ def _begun(path: Path, facts: Mapping[str, Any], project: Path) -> dict[str, Any
         short = {key: earlier[key] for key in _KEPT_OF_EARLIER if earlier.get(key) is not None}
         record["earlier_runs"] = [*(before if isinstance(before, list) else []), short] if earlier else []
     return record
+
+
+def surroundings() -> dict[str, Any]:
+    """What a run may depend on, and is in no key: versions, the machine, and how many threads torch adds up with."""
+    torch = sys.modules.get("torch")
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads() if torch else None,
+        "packages": installed_packages(),
+    }
 
 
 def _trial(facts: Mapping[str, Any]) -> dict[str, Any]:

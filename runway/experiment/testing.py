@@ -22,7 +22,9 @@ from runway.experiment.folders.run_folder import RunFolder
 from runway.experiment.start_checks import check_executor
 from runway.experiment.together import agreed, check_launch, join, processes_of, seen_here
 from runway.experiment.trainer import build_trainer, quiet_lightning
+from runway.experiment.training_key import executor_code
 from runway.log import info
+from runway.pipeline.keys.fingerprint import Unfingerprintable
 from runway.ranks import rank
 
 if TYPE_CHECKING:
@@ -69,7 +71,12 @@ class Testing:
         return Result(folder, metrics, checkpoint)
 
     def _test_in(
-        self, folder: Path, run: RunFolder, checkpoint: Path, pipeline: DataPipeline, data: Mapping[str, str]
+        self,
+        folder: Path,
+        run: RunFolder,
+        checkpoint: Path,
+        pipeline: DataPipeline,
+        data: Mapping[str, Mapping[str, Any]],
     ) -> dict[str, Any]:
         context = self.context
         context.work_on(run, folder)
@@ -80,7 +87,8 @@ class Testing:
         shown = checkpoint.relative_to(run.path).as_posix() if inside else str(checkpoint)
         with context.logging_to(folder):
             info(f"testing {checkpoint.name} of {run.path.name}")
-            with context.recording("test", run, folder, data, checkpoint=shown):
+            facts = {"checkpoint": shown, "executor": _known_code(context)}
+            with context.recording("test", run, folder, data, **facts):
                 return self._test(executor, run, folder, checkpoint)
 
     def _check(self) -> lightning.Trainer:
@@ -158,6 +166,14 @@ class Testing:
         if context.log_prediction_tables:
             log_table(trainer, evaluated, step)
         return metrics
+
+
+def _known_code(context: ExperimentContext) -> dict[str, Any] | None:
+    """The executor's code; None where it cannot be told, which the training has said."""
+    try:
+        return executor_code(context)
+    except Unfingerprintable:
+        return None
 
 
 def log_table(trainer: lightning.Trainer, recorder: EvalRecorder, step: int) -> None:

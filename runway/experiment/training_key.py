@@ -27,7 +27,7 @@ from runway.experiment.folders.run_folder import as_json
 from runway.experiment.trainer import build_trainer, quiet_lightning
 from runway.masking import for_keys
 from runway.pipeline.graph import Graph
-from runway.pipeline.keys.code import code_of, code_of_executor
+from runway.pipeline.keys.code import by_owner, code_of, code_of_executor
 from runway.pipeline.keys.fingerprint import combine, digest
 from runway.pipeline.keys.loaded import source_of_module
 from runway.pipeline.keys.origin import package_versions
@@ -80,6 +80,7 @@ class TrainingKey:
         ranks: how many processes share the training.
         use_dummy_data: whether the data is a few rows only.
         versions: {package: version} of the packages whose versions count (``meta.cache_versions``).
+        packages: the top-level names of the third-party packages that the code mentions; no part of the key.
         resumed: of a training that went on under other settings: what it was before, see ``after``.
     """
 
@@ -94,6 +95,7 @@ class TrainingKey:
         ranks: int,
         use_dummy_data: bool,
         versions: Mapping[str, str],
+        packages: Iterable[str] = (),
         resumed: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         self.executor = executor
@@ -104,6 +106,7 @@ class TrainingKey:
         self.ranks = ranks
         self.use_dummy_data = use_dummy_data
         self.versions = dict(versions)
+        self.packages = list(packages)
         self.resumed = [dict(part) for part in resumed]
 
     def key(self) -> str:
@@ -149,49 +152,66 @@ class TrainingKey:
         return TrainingKey(**{**vars(self), "resumed": earlier})
 
 
-def training_key(context: ExperimentContext, pipeline: DataPipeline | None = None) -> TrainingKey:
+def training_key(
+    context: ExperimentContext, pipeline: DataPipeline | None = None, *, is_partial: bool = False
+) -> TrainingKey:
     """The key of the training that an experiment would make, once the data is prepared; nothing is trained or written.
 
     Args:
         context: the experiment.
         pipeline: its data pipeline, where it is open already.
+        is_partial: what the data is may be unknown, as it has yet to run: its content is None then.
 
     Raises:
         ConfigError: the config is wrong.
         ExperimentError: the data is not prepared, or what it is cannot be told.
     """
-    cls = context.executor_class()
     config = context.config
     settings = _settings(context)
-    code = code_of_executor(cls)
-    parts, packages = dict(code.parts), set(code.packages)
-    for named_class in getattr(cls, "named_classes", BaseExecutor.named_classes)(config):
-        found = code_of_executor(named_class)
-        parts |= found.parts
-        packages |= found.packages
+    parts, packages = _executor_parts(context)
     for transform in _validation_transforms(settings.get("eval") or {}):
         found = code_of(transform)
         parts |= found.parts
         packages |= found.packages
-    own = {name: part for name, part in parts.items() if not name.removeprefix("text of ").startswith("runway.")}
-    of_runway = [part for item in sorted(parts.items()) if item[0] not in own for part in item]
+    code = by_owner(parts)
+    cls = context.executor_class()
     named = sorted(packages & set(context.meta.get("cache_versions") or ()))
     pipeline = context.pipeline() if pipeline is None else pipeline
     with quiet_lightning():
         trainer = build_trainer((config.get("train") or {}).get("trainer_paras") or {}, "train.trainer_paras")
     return TrainingKey(
         executor=(config.get("executor") or {})["ExecutorClass"],
-        code={**own, "runway": combine(*of_runway)} if of_runway else own,
-        members=_members(cls, own),
+        code=code,
+        members=_members(cls, code),
         settings=settings,
-        contents={**_data(context, settings, pipeline), **_files(context, settings)},
+        contents={**_data(context, settings, pipeline, is_partial=is_partial), **_files(context, settings)},
         ranks=trainer.world_size,
         use_dummy_data=context.use_dummy_data,
         versions=package_versions(named) if named else {},
+        packages=sorted(packages),
     )
 
 
+def executor_code(context: ExperimentContext) -> dict[str, Any]:
+    """The part of a key that is the executor's code, as a test keeps it: ``code`` and ``members``; and ``packages``."""
+    parts, packages = _executor_parts(context)
+    code = by_owner(parts)
+    return {"code": code, "members": _members(context.executor_class(), code), "packages": sorted(packages)}
+
+
 # --- what counts
+
+
+def _executor_parts(context: ExperimentContext) -> tuple[dict[str, str], set[str]]:
+    """The code of the executor and of the classes that it names, and the packages that this mentions."""
+    cls = context.executor_class()
+    executor = code_of_executor(cls)
+    parts, packages = dict(executor.parts), set(executor.packages)
+    for named_class in getattr(cls, "named_classes", BaseExecutor.named_classes)(context.config):
+        found = code_of_executor(named_class)
+        parts |= found.parts
+        packages |= found.packages
+    return parts, packages
 
 
 def _settings(context: ExperimentContext) -> dict[str, Any]:
@@ -232,7 +252,9 @@ def _members(cls: type, code: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _data(context: ExperimentContext, settings: Mapping[str, Any], pipeline: DataPipeline) -> dict[str, list[str]]:
+def _data(
+    context: ExperimentContext, settings: Mapping[str, Any], pipeline: DataPipeline, *, is_partial: bool
+) -> dict[str, list[Any]]:
     """The content of each node that the executor's settings, or tasks, name; of all outputs, where none feeds it."""
     sections = ("executor", "tasks")
     nodes = {format_path(place): value for name in sections for place, value in _texts(settings.get(name), (name,))}
@@ -241,14 +263,14 @@ def _data(context: ExperimentContext, settings: Mapping[str, Any], pipeline: Dat
         named |= {f"{_ALL_OUTPUTS} {name}": name for name in pipeline.graph.out_ops}
     contents = pipeline.contents(dict.fromkeys(named.values()))
     unknown = [name for name, content in contents.items() if content is None]
-    if unknown:
+    if unknown and not is_partial:
         raise ExperimentError(
             f"what a training would learn from is not known: {', '.join(unknown)} has yet to run, or what its code or "
             "its data is cannot be told",
             where="data_pipeline",
             hint="prepare the data first; where that does not help, `regenerate` or what the node's code holds is why",
         )
-    return {place: [name, str(contents[name])] for place, name in named.items()}
+    return {place: [name, contents[name]] for place, name in named.items()}
 
 
 def _files(context: ExperimentContext, settings: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -211,6 +211,10 @@ class DataPipeline:
             name: key for name, step in plan.steps.items() if (key := step.entry.key if step.entry else step.base_key)
         }
 
+    def lineage(self, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+        """{node: its key, and what that is made of} for nodes and all above them, see ``Plan.lineage``."""
+        return self.plan(names).lineage()
+
     @property
     def asked(self) -> list[str]:
         """The nodes whose outputs were asked for."""

@@ -191,18 +191,7 @@ class Plan:
         contents = self._input_contents(step)
         if contents is None or (step.parts is not None and step.parts.inputs == contents):
             return False
-        node = step.node
-        code, versions = self._code(self.graph.classes[node.name])
-        step.parts = KeyParts(
-            transform=node.transform_name,
-            code=code,
-            arguments=for_keys(node.arguments),
-            inputs=contents,
-            takes_list=node.takes_list,
-            input_names=node.input_names,
-            versions=versions,
-            where=f"{self.graph.where_of(node.name)}.setup_kwargs",
-        )
+        step.parts = self._parts(step.node, contents)
         base_key = step.parts.key()
         if not step.cached:
             step.content = base_key
@@ -212,6 +201,19 @@ class Plan:
         step.entry = None if entry is None or entry.is_receipt else entry
         step.content = step.entry.content if step.entry else None
         return True
+
+    def _parts(self, node: Node, contents: list[tuple[str, Any]]) -> KeyParts:
+        code, versions = self._code(self.graph.classes[node.name])
+        return KeyParts(
+            transform=node.transform_name,
+            code=code,
+            arguments=for_keys(node.arguments),
+            inputs=contents,
+            takes_list=node.takes_list,
+            input_names=node.input_names,
+            versions=versions,
+            where=f"{self.graph.where_of(node.name)}.setup_kwargs",
+        )
 
     def _input_contents(self, step: Step) -> list[tuple[str, str]] | None:
         name = step.node.name
@@ -341,6 +343,27 @@ class Plan:
         used = self._code(self.graph.classes[name])[0].used
         return tuple(sorted(f"{module}.{top}" for module, top in used if not module.startswith("runway.")))
 
+    def lineage(self) -> dict[str, dict[str, Any]]:
+        """{node: its key, and what that is made of}, as a run keeps it so that differences can be named later.
+
+        The code is that of the project by name, and runway's as one. What is not known yet is None: the key of a node
+        whose inputs have yet to run, and their content.
+        """
+        found = {}
+        for name in self.order:
+            step = self.steps[name]
+            contents = [(above, self.steps[above].content) for above in self.inputs(step)]
+            parts = (step.parts or self._parts(step.node, contents)).plain()
+            code = self._code(self.graph.classes[name])[0]
+            found[name] = {
+                "key": step.entry.key if step.entry else step.base_key,
+                **parts,
+                "code": code.by_owner(),
+                "reads": step.entry.meta.get("reads") if step.entry else None,
+                "packages": sorted(code.packages),
+            }
+        return found
+
     def last_seconds(self, step: Step) -> float | None:
         """How long a node took when it ran last, under whatever key; None where it is not known."""
         entry = step.entry or self.entries.last(step.node.name)
@@ -350,3 +373,17 @@ class Plan:
     def count(self, status: str) -> int:
         """How many steps have a status."""
         return sum(step.status == status for step in self.steps.values())
+
+
+def lineage_of_code(graph: Graph) -> dict[str, dict[str, Any]]:
+    """``Plan.lineage`` of a pipeline whose data is passed in: what its nodes are made of, without keys."""
+    found = {}
+    for name, node in graph.nodes.items():
+        try:
+            code = code_of(graph.classes[name])
+        except Unfingerprintable:  # in DEPENDS_ON: it is told where a key is made
+            continue
+        facts: dict[str, Any] = {"key": None, "transform": node.transform_name, "code": code.by_owner()}
+        facts |= {"arguments": for_keys(node.arguments), "inputs": [[above, None] for above in node.inputs]}
+        found[name] = {**facts, "list": node.takes_list, "versions": {}, "reads": None, "packages": [*code.packages]}
+    return found

@@ -13,6 +13,8 @@ import numpy as np
 
 from runway.errors import ConfigError, RunwayError
 from runway.experiment.folders.read_run import ReadRun, read_run
+from runway.report.blame import blame
+from runway.report.blame_table import told as cause_told
 from runway.report.metric_sums import SummedMetric, summed_metrics
 from runway.report.page import number
 from runway.report.pairing import NoPairsError, Pairs, pair
@@ -87,8 +89,9 @@ class Comparison:
         runs: the first is what the others are held against.
         samples: of each, None where it has none.
         settings: ``(path, value of each)``, those that differ only.
-        code: ``(function or member, digest in each)``, those that differ only.
+        code: ``(function or member, digest in each)``, those that differ only: of the data, the training, the test.
         data: ``(node, key in each)``, those that differ only.
+        reasons: of each other run, ``{node: what its data differs by}``.
         facts: what else differs: commit, Python, packages.
         diff: the code's difference as text.
         values: ``(metric, value in each)``.
@@ -100,6 +103,7 @@ class Comparison:
     settings: list[tuple[str, list[Any]]]
     code: list[tuple[str, list[Any]]]
     data: list[tuple[str, list[Any]]]
+    reasons: list[dict[str, str]]
     facts: list[tuple[str, list[Any]]]
     diff: str
     values: list[tuple[str, list[Any]]]
@@ -119,7 +123,8 @@ class Comparison:
             "runs": [str(run.path) for run in self.runs],
             "settings": rows(self.settings),
             "code": [name for name, _ in self.code],
-            "data": [name for name, _ in self.data],
+            "diff": self.diff,
+            "data": {name: [one.get(name) for one in self.reasons] for name, _ in self.data},
             "facts": rows(self.facts),
             "metrics": rows(self.values),
             "against": [_plain_against(one) for one in self.against],
@@ -164,6 +169,7 @@ def compare(paths: Sequence[Path], *, test: str | None = None) -> Comparison:
         samples=samples,
         settings=differences([run.config for run in runs]),
         code=differences([_code(run) for run in runs]),
+        reasons=[_reasons(runs[0], run) for run in runs[1:]],
         data=differences([_keys(run) for run in runs]),
         facts=differences([_facts(run) for run in runs]),
         diff=code_diff(runs[0], runs[1]) if len(runs) == 2 else "",
@@ -247,12 +253,16 @@ def _changed(first: Samples, second: Samples, pairs: Pairs) -> tuple[list[int], 
 
 
 def _code(run: ReadRun) -> dict[str, Any]:
-    """A digest of each function and class of the training; of a class whose members are known, of each member."""
-    training = run.training.get("training") or {}
-    members = training.get("members") or {}
-    found = {name: digest for name, digest in (training.get("code") or {}).items() if name not in members}
-    for owner, parts in members.items():
-        found |= {f"{owner}.{part}": digest for part, digest in parts.items()}
+    """A digest of each function and class of the project that data, training, test and evaluation are made by."""
+    nodes = [*run.lineage.values(), *run.test_lineage.values(), *(run.evaluation.get("nodes") or {}).values()]
+    found: dict[str, Any] = {}
+    for node in nodes:
+        found |= node.get("code") or {}
+    for executor in (run.test.get("executor") or {}, run.training.get("training") or {}):
+        members = executor.get("members") or {}
+        found |= {name: digest for name, digest in (executor.get("code") or {}).items() if name not in members}
+        for owner, parts in members.items():
+            found |= {f"{owner}.{part}": digest for part, digest in parts.items()}
     return found
 
 
@@ -260,15 +270,25 @@ def _keys(run: ReadRun) -> dict[str, Any]:
     return dict(run.provenance.get("data") or {})
 
 
+def _reasons(first: ReadRun, second: ReadRun) -> dict[str, str]:
+    """{node: what its data differs by, in words}."""
+    found: dict[str, list[str]] = {}
+    for cause in blame(first, second).causes:
+        for node in cause.nodes:
+            found.setdefault(node, []).append(cause_told(cause))
+    return {node: "; ".join(causes) for node, causes in found.items()}
+
+
 def _facts(run: ReadRun) -> dict[str, Any]:
+    """What is neither a setting nor code; a seed that the config names is a setting, and told there."""
     facts = run.provenance
-    git = facts.get("git") or {}
+    named = "seed" in (run.config.get("meta") or {})
     return {
-        "seed": facts.get("seed"),
-        "commit": git.get("commit"),
-        "files that differed from it": bool(git.get("changed")),
+        "seed": None if named else facts.get("seed"),
+        "commit": (facts.get("git") or {}).get("commit"),
         "Python": facts.get("python"),
         "platform": facts.get("platform"),
+        "threads": facts.get("threads"),
         "package": facts.get("packages") or {},
     }
 

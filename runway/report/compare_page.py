@@ -23,8 +23,8 @@ _PREDICTED = ("predicted_class_label", "predicted_class_id", "prediction", "pred
 _SECTIONS = (("settings", "Settings"), ("code", "Code"), ("data", "Data"), ("facts", "Surroundings"))
 _SAME = {
     "settings": "The settings are the same.",
-    "code": "The training's code is the same.",
-    "data": "The keys are the same.",
+    "code": "The code is the same.",
+    "data": "The data is the same.",
 }
 
 
@@ -32,9 +32,9 @@ def print_comparison(found: Comparison) -> None:
     """Print what differs."""
     names = [run.name for run in found.runs]
     for part, title in _SECTIONS:
-        rows = getattr(found, part)
+        heads, rows = _differing(found, part)
         if rows:
-            table(title, ["", *names], [[name, *(_cut(_exact(part, value)) for value in row)] for name, row in rows])
+            table(title, heads, [[name, *map(_cut, row)] for name, *row in rows])
         elif part in _SAME:
             info(_SAME[part])
     if found.values:
@@ -67,11 +67,11 @@ def comparison_page(found: Comparison) -> Page:
         if one.unpaired:
             page.note(f"The rows of {names[0]} and {one.run.name} do not pair: {one.unpaired}.")
     for part, title in _SECTIONS:
-        rows = getattr(found, part)
+        heads, rows = _differing(found, part)
         if rows or part in _SAME:
             page.section(title)
         if rows:
-            page.table(["", *names], [[name, *(_exact(part, value) for value in row)] for name, row in rows])
+            page.table(heads, rows)
         elif part in _SAME:
             page.note(_SAME[part])
         if part == "code" and found.diff:
@@ -84,6 +84,16 @@ def comparison_page(found: Comparison) -> Page:
             page.section(f"Samples: {names[0]} and {one.run.name}")
             page.samples(columns, rows, caption=_told_changed(names[0], one))
     return page
+
+
+def _differing(found: Comparison, part: str) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of what differs in one part; of data also by what."""
+    names = [run.name for run in found.runs]
+    rows = [[name, *(_exact(part, value) for value in row)] for name, row in getattr(found, part)]
+    if part != "data":
+        return ["", *names], rows
+    heads = ["why"] if len(names) == 2 else [f"why {name}" for name in names[1:]]
+    return ["", *names, *heads], [[*row, *(one.get(row[0], "") for one in found.reasons)] for row in rows]
 
 
 def _verdicts(found: Comparison, name: str) -> list[str]:

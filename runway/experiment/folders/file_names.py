@@ -13,6 +13,7 @@ CONFIG = "config.json"
 RESUME_CONFIG = "config.resume-{}.json"  # of a training that goes on: 1, 2, …
 PROVENANCE = "provenance.json"
 GIT_DIFF = "git_diff.patch"
+LINEAGE = "lineage.json"  # of each data node its key, and what that is made of
 RUN_LOG = "run.log"
 LOGS = "logs"
 METRICS_HISTORY = "metrics_history.json"
@@ -30,6 +31,7 @@ TIMINGS = "timings.json"
 TOKENIZER = "tokenizer"
 
 # A test
+EVALUATION = "evaluation.json"  # the pipeline that made the metrics, and its code
 METRICS = "metrics.json"
 TEST_RECORDER = "test-evaluation"
 

@@ -25,6 +25,10 @@ class ReadRun:
         test: the provenance of that test.
         tests: every test with its status.
         config: what was resolved: of the training, else of the test.
+        test_config: what was resolved for that test.
+        lineage: of each data node its key and what that is made of, as the training used it; see ``Plan.lineage``.
+        test_lineage: the same, as the test used it.
+        evaluation: the pipeline that made the metrics, and its code.
         metrics: what the test has come to.
         history: ``[{step, epoch, metrics}, …]`` of the training.
         timings: of the training, see ``callbacks/timings.py``.
@@ -41,6 +45,10 @@ class ReadRun:
     test: dict[str, Any] = field(default_factory=dict)
     tests: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    test_config: dict[str, Any] = field(default_factory=dict)
+    lineage: dict[str, Any] = field(default_factory=dict)
+    test_lineage: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     timings: dict[str, Any] = field(default_factory=dict)
@@ -100,6 +108,10 @@ def read_run(path: Path, test: str | None = None) -> ReadRun:
         test=tests.get(chosen or "", {}),
         tests={name: str(record.get("status", "unknown")) for name, record in sorted(tests.items())},
         config=read_json(stage / (training.get("config") or file_names.CONFIG), {}) if stage else {},
+        test_config=read_json(folder / file_names.CONFIG, {}) if folder else {},
+        lineage=read_json(train / file_names.LINEAGE, {}),
+        test_lineage=read_json(folder / file_names.LINEAGE, {}) if folder else {},
+        evaluation=read_json(folder / file_names.EVALUATION, {}) if folder else {},
         metrics=read_json(folder / file_names.METRICS, {}) if folder else {},
         history=read_json(train / file_names.METRICS_HISTORY, []),
         timings=read_json(train / file_names.TIMINGS, {}),

@@ -16,7 +16,7 @@ import builtins
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -69,12 +69,23 @@ class Code:
         self.by_version = by_version
         self.digest = digest(parts)
 
+    def by_owner(self) -> dict[str, str]:
+        """The project's parts by name, and those of runway as one, ``runway``."""
+        return by_owner(self.parts)
+
     def knows(self, module: str, top: Top) -> bool:
         """Whether a top-level name or statement of a module counts, or need not."""
         if self.by_version or (module, top) in self.statements:
             return True
         places = (f"{module}.{top}", f"{module}.*")
         return any(place in self.parts or f"text of {place}" in self.parts for place in places)
+
+
+def by_owner(parts: Mapping[str, str]) -> dict[str, str]:
+    """Parts of code, those of runway as one, ``runway``: which of them differ says nothing to a user."""
+    own = {name: part for name, part in parts.items() if not name.removeprefix("text of ").startswith("runway.")}
+    of_runway = [part for item in sorted(parts.items()) if item[0] not in own for part in item]
+    return {**own, "runway": combine(*of_runway)} if of_runway else own
 
 
 def code_of(cls: type) -> Code:
