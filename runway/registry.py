@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from runway import user_code
 from runway.errors import ConfigError, did_you_mean
-from runway.user_code import import_named_module
+from runway.log import warning
+from runway.user_code import broken_module_of, broken_modules, import_named_module, tell_broken_modules
 from runway.user_code import import_project_code as import_project_code  # which projects import from here
 
 C = TypeVar("C", bound=type)
@@ -39,44 +40,68 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.levels: dict[str, dict[str, type]] = {level: {} for level in LEVELS}
+        self.twins: dict[str, type] = {}
+        """What a second class was registered under a name that was taken: an error once the name is asked for."""
         self._ready_made_loaded = False
 
     def register(self, cls: C, name: str | None = None) -> C:
         """Enter ``cls`` under ``name`` (its class name where none is given).
 
-        Raises:
-            ConfigError: another class has the name already.
+        Two classes under one name are an error for those who ask for the name, and no concern of others.
         """
         name = name or cls.__name__
         table = self.levels[level_of(cls)]
         other = table.get(name)
-        if other is not None and _location(other) != _location(cls):
-            raise ConfigError(
-                f"the {self.kind} name {name!r} is registered twice",
-                where=f"{_location(other)} and {_location(cls)}",
-                hint="rename one of the two classes",
-            )
+        if other is not None and _location(other) != _location(cls) and _is_there(other):
+            self.twins[name] = cls
+            return cls
         table[name] = cls
         return cls
+
+    def tell_twins(self) -> None:
+        """Warn of each name that was registered twice, once it is clear that the run does not ask for it."""
+        for name in self.twins:
+            if (error := self._twice(name)) is not None:
+                warning(f"{error.message} ({error.where}); this config does not use it", once=True)
+
+    def _twice(self, name: str) -> ConfigError | None:
+        """The error about a name that two classes have; None where one of them is no longer there."""
+        twin, found = self.twins.get(name), self._find(name)
+        if twin is None or found is None or level_of(twin) != level_of(found) or not _is_there(twin):
+            return None
+        return ConfigError(
+            f"the {self.kind} name {name!r} is registered twice",
+            where=f"{_location(found)} and {_location(twin)}",
+            hint="rename one of the two classes",
+        )
 
     def get(self, name: str) -> type:
         """The class for a registered name or for ``package.module:Class``.
 
         Raises:
-            ConfigError: there is none, with the closest names; or it is of a package that a config may not name.
+            ConfigError: there is none, with the closest names; there are two; or it is of a package that a config may
+                not name.
+            RunwayError: it is in a module of the project's that cannot be imported.
         """
         if not isinstance(name, str):
             raise ConfigError(f"a {self.kind} name must be text, but is {name!r} instead")
         if ":" in name:
             return self._import(name)
+        if (error := self._twice(name)) is not None:
+            raise error
         found = self._find(name)
+        if name not in self.levels[USER] and (broken := broken_module_of(name)) is not None:
+            raise broken  # it may be the project's own one, in front of a ready-made one of that name
         if found is None and not self._ready_made_loaded:
             self._load_ready_made()
             found = self._find(name)
         if found is None and load_plugins():
             found = self._find(name)
         if found is None:
-            hint = self._forgotten(name) or did_you_mean(name, self.names())
+            forgotten = self._forgotten(name)
+            if forgotten is None and broken_modules:
+                raise next(iter(broken_modules.values())).error
+            hint = forgotten or did_you_mean(name, self.names())
             raise ConfigError(f"unknown {self.kind} {name!r}", hint=hint)
         return found
 
@@ -235,6 +260,19 @@ def level_of(cls: type) -> str:
 def path_of(cls: type) -> str:
     """``package.module:Class``, by which a config can name a class that is not registered or stands behind another."""
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _is_there(cls: type) -> bool:
+    """Whether a class still stands where it was defined: a file that is loaded again may have lost it."""
+    module = sys.modules.get(cls.__module__)
+    return "<locals>" in cls.__qualname__ or module is None or hasattr(module, cls.__qualname__.partition(".")[0])
+
+
+def tell_what_is_not_needed() -> None:
+    """Warn of modules that cannot be imported and of names registered twice; a config that needs one has failed."""
+    tell_broken_modules()
+    for registry in (transforms, executors, heads, encoders):
+        registry.tell_twins()
 
 
 def _location(cls: type) -> str:

@@ -7,13 +7,16 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from runway import project_modules
-from runway.errors import ConfigError, UserCodeError
+from runway.errors import ConfigError, RunwayError, UserCodeError
+from runway.log import warning
 from runway.walk import is_cache
 
 
@@ -53,21 +56,26 @@ def import_project_code(
 ) -> None:
     """Import the user's modules, so that what they register is known.
 
+    A module of ``src/`` that cannot be imported is kept in ``broken_modules``: it is an error only where something is
+    asked for that it may define (see ``Registry.get``), and ``tell_broken_modules`` tells of it otherwise.
+
     Args:
-        project: the project's folder; its ``src/`` goes on ``sys.path`` (the folder itself where it has none).
+        project: the project's folder; its ``src/`` goes on ``sys.path``, and the folder itself after all else.
         kinds: which of ``src/data_ops``, ``src/executors``, ``src/models`` to import, every module in each.
         extra_modules: ``meta.user_modules``, dotted names.
         trusted_packages: ``meta.trusted_packages``, see ``may_be_named``.
 
     Raises:
         ConfigError: one of ``extra_modules`` is not there, or is of a package that a config may not name.
-        UserCodeError: a module raised while it was imported.
+        UserCodeError: one of them raised while it was imported.
     """
     trust(project, trusted_packages)
     code = code_of(project)
     source = code / "src" if (code / "src").is_dir() else code
     if str(source) not in sys.path:
         sys.path.insert(0, str(source))
+    if str(code) not in sys.path:  # for `from src.models import …`
+        sys.path.append(str(code))
     folders = [source / kind for kind in kinds if (source / kind).is_dir()]
     projects.extend(place for place in (code, project) if place not in projects)  # the inner one first
     for folder in folders:
@@ -76,7 +84,11 @@ def import_project_code(
         names = sorted(module.name for module in found)
         (data_modules if folder.name == "data_ops" else training_modules).update(names)
         for name in names:
-            import_user_module(name, where=str(folder))
+            try:
+                import_user_module(name, where=str(folder))
+                broken_modules.pop(name, None)
+            except (ConfigError, UserCodeError) as error:
+                broken_modules[name] = BrokenModule(error, _file_of(folder, name))
     for name in extra_modules:
         if not all(part.isidentifier() for part in name.split(".")):
             hint = "write it as in an import: package.module"
@@ -84,6 +96,40 @@ def import_project_code(
     data_modules.update(extra_modules)
     for name in extra_modules:
         import_named_module(name, where="meta.user_modules")
+
+
+class BrokenModule(NamedTuple):
+    """A module of the project's that cannot be imported."""
+
+    error: RunwayError
+    file: Path
+
+
+broken_modules: dict[str, BrokenModule] = {}
+"""By name, those of the project that is at work here."""
+
+
+def _file_of(folder: Path, name: str) -> Path:
+    path = folder.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def broken_module_of(name: str) -> RunwayError | None:
+    """The error of the module that would register ``name``, by its text; None where no broken module does."""
+    word = re.compile(rf"""\bclass\s+{re.escape(name)}\b|\bdef\s+{re.escape(name)}\b|(['"]){re.escape(name)}\1""")
+    for broken in broken_modules.values():
+        try:
+            if word.search(broken.file.read_text(encoding="utf-8", errors="replace")):
+                return broken.error
+        except OSError:  # gone in the meantime
+            continue
+    return None
+
+
+def tell_broken_modules(consequence: str = "this config needs nothing of it") -> None:
+    """Warn of each module of the project's that cannot be imported, once it is clear that the run needs none."""
+    for broken in broken_modules.values():
+        warning(f"{broken.error.message} ({broken.error.where}); {consequence}", once=True)
 
 
 data_modules: set[str] = set()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from runway import registry
+from runway import registry, user_code
 from runway.errors import ConfigError, UserCodeError
 from runway.user_code import find_project, import_user_module, may_run, user_traceback
 
@@ -34,6 +35,33 @@ def test_a_module_that_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert caught.value.traceback.count("File ") == 1  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="no module 'raising'"):
         import_user_module("raising", where="test")
+
+
+def test_a_broken_module_and_a_name_given_twice_concern_only_who_needs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.path", list(sys.path))
+    for known in ("broken_modules", "data_modules", "training_modules"):
+        monkeypatch.setattr(user_code, known, type(getattr(user_code, known))())
+    monkeypatch.setattr(registry.transforms, "levels", {level: {} for level in registry.LEVELS})
+    monkeypatch.setattr(registry.transforms, "twins", {})
+    ops = tmp_path / "src" / "ops_with_faults"
+    ops.mkdir(parents=True)
+    good = "from runway import BaseTransform, register_transform_functor\n\n@register_transform_functor\n"
+    (ops / "first.py").write_text(f"import src.ops_with_faults\n{good}class Good(BaseTransform): ...\n")
+    (ops / "left.py").write_text(f"{good}class Twin(BaseTransform): ...\n")
+    (ops / "right.py").write_text(f"{good}class Twin(BaseTransform): ...\n")
+    (ops / "faulty.py").write_text(f"import not_there_at_all\n{good}class Bad(BaseTransform): ...\n")
+    registry.import_project_code(tmp_path, ["ops_with_faults"])
+    assert registry.transforms.get("Good").__name__ == "Good"
+    registry.tell_what_is_not_needed()
+    told = capsys.readouterr().err
+    assert "'ops_with_faults.faulty' cannot be imported: ModuleNotFoundError" in told
+    assert "'Twin' is registered twice" in told
+    with pytest.raises(UserCodeError, match="not_there_at_all"):
+        registry.transforms.get("Bad")
+    with pytest.raises(ConfigError, match="'Twin' is registered twice"):
+        registry.transforms.get("Twin")
 
 
 def test_the_users_traceback_has_the_cause_and_not_runways_frames() -> None:

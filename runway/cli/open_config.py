@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runway import log
 from runway.errors import ConfigError, RunwayError, raise_collected
+from runway.registry import tell_what_is_not_needed
 from runway.user_code import import_project_code
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 DATA_CODE = ("data_ops",)
 ALL_CODE = ("data_ops", "models", "executors")
+
+# command: which evaluation pipelines it may run, which are checked with the others; `prepare` and its like run none
+AFTER_A_TEST = ("test_eval_pipeline_config", "pipeline_config")
+EVALUATIONS = dict.fromkeys(("train", "run", "sweep", "submit"), ("valid_eval_pipeline_config", *AFTER_A_TEST))
+EVALUATIONS |= {"test": AFTER_A_TEST, "eval": AFTER_A_TEST}
 
 
 class Opened(NamedTuple):
@@ -61,7 +67,7 @@ def open_config(arguments: argparse.Namespace, code: Iterable[str]) -> Opened:
     meta = config.get("meta") or {}
     try:
         import_project_code(source.project, code, meta.get("user_modules") or (), meta.get("trusted_packages") or ())
-        graphs, found = check_pipelines(config)
+        graphs, found = check_pipelines(config, EVALUATIONS.get(arguments.command, ()))
         errors += found
     except RunwayError as error:  # a module that does not import: what its transforms are cannot be known
         errors.append(error)
@@ -73,6 +79,7 @@ def open_config(arguments: argparse.Namespace, code: Iterable[str]) -> Opened:
         debugger.ask(arguments.break_at, post_mortem=arguments.pdb, nodes=nodes)
     for warning in source.warnings:
         log.warning(warning)
+    tell_what_is_not_needed()
     return Opened(config, graphs)
 
 

@@ -24,6 +24,7 @@ def _import_project(folder: str | None, kind: str) -> None:
     """The transforms or executors of the project that is stood in, or named."""
     project = Path(folder) if folder else user_code.find_project(Path.cwd() / "here")
     user_code.import_project_code(project, (kind,))
+    user_code.tell_broken_modules("what it defines is not listed")
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ from runway.config.annotations import misfit, read_annotation
 from runway.config.lightning_arguments import arguments_of
 from runway.config.overrides import format_path, parse_overrides
 from runway.config.per_task import is_per_task, tasks_of
-from runway.config.reads import ConfigPath
+from runway.config.reads import ConfigPath, lookup
 from runway.config.schema import (
     CONFIG,
     MAY_BE_NULL,
     PIPELINE,
+    USERS_TOO,
     Keywords,
     Names,
     PerTask,
@@ -123,6 +125,43 @@ def _check_top(config: Config) -> Iterator[Finding]:
                 yield (key,), f"{UNKNOWN}`{key}`", f"did you mean {known!r}? (if it is your own, give it another name)"
 
 
+def users_keys(config: Config) -> Iterator[ConfigPath]:
+    """The keys that are none of runway's, in sections that are for users' own settings too."""
+    schema = schema_of(tasks_of(config))
+    for path in USERS_TOO:
+        section, known = lookup(config, path), lookup(schema, path)
+        if isinstance(section, dict):
+            yield from ((*path, key) for key in section if key not in known)
+
+
+MISPLACED = {("train", "optimizer_config", "lr"): "optimizer_params.lr"}
+"""What is always meant for a section further in, and would quietly do nothing."""
+
+
+def is_close(name: str, known: str) -> bool:
+    """Whether ``name`` was meant to be ``known``, and is no name of the user's own choice.
+
+    A slip of the finger, a few of them in as many words (``trainer_parameters``, ``sheduler``), or its beginning
+    (``checkpoint`` for ``checkpoint_name``). A name with further words was chosen: ``retriever_batch_size``.
+    """
+    if is_slip(name, known):
+        return True
+    words, known_words = name.lower().split("_"), known.lower().split("_")
+    if len(words) < len(known_words):
+        return len(name) > 3 and known_words[: len(words)] == words
+    return len(words) == len(known_words) and _likeness(name, known) >= 0.8
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that ``name`` was meant to be; None where it is a name of the user's own choice."""
+    near = [one for one in known if is_close(name, one)]
+    return max(near, key=lambda one: _likeness(name, one)) if near else None
+
+
+def _likeness(name: str, known: str) -> float:
+    return SequenceMatcher(None, name.lower(), known.lower()).ratio()
+
+
 def is_slip(name: str, known: str) -> bool:
     """Whether ``name`` is ``known`` with one slip of the finger, and not a name that was chosen.
 
@@ -156,6 +195,11 @@ def _check_section(
     for key, value in section.items():
         if key in schema:
             yield from _check_value(value, schema[key], (*path, key))
+        elif path in USERS_TOO:
+            near = closest(str(key), schema) or MISPLACED.get((*path, key))
+            if near is not None:
+                hint = f"did you mean {near!r}? (if it is your own, give it another name)"
+                yield (*path, key), f"{UNKNOWN}`{format_path((*path, key))}`", hint
         elif not open_ended:
             yield (*path, key), f"{UNKNOWN}`{format_path((*path, key))}`", did_you_mean(key, schema, listing=16)
     for key, expected in schema.items():

@@ -21,7 +21,7 @@ from runway.config.overrides import (
     overlay,
     parse_overrides,
 )
-from runway.config.probable_mistakes import warnings_of_keys, warnings_of_overrides
+from runway.config.probable_mistakes import warnings_of_keys, warnings_of_overrides, warnings_of_users_keys
 from runway.config.reads import ABSENT
 from runway.disk import expanded
 from runway.errors import ConfigError, RunwayError, did_you_mean, raise_collected
@@ -94,6 +94,7 @@ def load_config(
         files = tuple(Path(source) for source in loader.importer.sources if not Path(source).is_relative_to(TEMPLATES))
         warnings = _warnings_of_overrides(parsed, files, config, loader) if warn and not errors else []
         warnings += warnings_of_keys(config, parsed, path, loader.try_with) if warn else []
+        warnings += warnings_of_users_keys(config, project, files) if warn else []
     config.loaded_from = LoadedFrom(path, project, tuple(overrides), files, tuple(warnings))
     if check:
         from runway.config.check import check_config

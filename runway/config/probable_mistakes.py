@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runway.config.check import is_known, is_slip
+from runway.config.check import is_known, is_slip, users_keys
 from runway.config.overrides import Override, format_path
 from runway.config.reads import ABSENT, lookup
 from runway.config.rendering import differences
 from runway.config.schema import CONFIG
 from runway.errors import did_you_mean
 from runway.log import shown
+from runway.user_code import code_of
+from runway.walk import is_cache
+
+if TYPE_CHECKING:
+    from runway.config.config import Config
 
 Evaluate = Callable[[Sequence[Override]], Any]
 """Gives the config with these overrides, or ABSENT where it does not evaluate with them."""
@@ -77,6 +83,54 @@ def warnings_of_keys(
                 "(if your code reads it, give it another name)"
             )
     return warnings
+
+
+def warnings_of_users_keys(config: Config, project: Path, files: Sequence[Path]) -> list[str]:
+    """One sentence for each key of the user's own, in a section of runway's, that nothing seems to read.
+
+    Read is what the project's code names, by an attribute or in quotes, or what the config derives from.
+
+    Args:
+        config: the config.
+        project: its folder, whose Python files are looked into, if there is such a key.
+        files: the config's, and those that it imports.
+    """
+    keys = list(users_keys(config))
+    if not keys:
+        return []
+    code = "\n".join(_text(file) for file in _python_files(project))
+    configs = "\n".join(map(_text, files))
+    warnings = []
+    for path in keys:
+        name = re.escape(str(path[-1]))
+        by_code = re.search(rf"""\.{name}\b|(['"]){name}\1|\b{name}\s*=(?!=)""", code)
+        if not by_code and not re.search(rf"\.{name}\b(?!\s*[+:])", configs):
+            place = next((inner for inner in INNER if is_known((*path[:-1], *inner, path[-1]))), None)
+            meant = f" (did you mean {format_path((*path[:-1], *place, path[-1]))}?)" if place else ""
+            warnings.append(f"nothing in the project's code reads `{format_path(path)}` of the config{meant}")
+    return warnings
+
+
+INNER = (("trainer_paras",), ("optimizer_config",), ("model_checkpoint_callback_paras",))
+"""Sections below one of runway's, whose keys are often set one level too high."""
+
+
+def _python_files(project: Path) -> Iterator[Path]:
+    """The project's own code: below its ``src``, else all that is no cache, no environment and no run."""
+    code = code_of(project)
+    source = code / "src" if (code / "src").is_dir() else code
+    for folder, inner, names in os.walk(source):
+        here = Path(folder)
+        inner[:] = [name for name in inner if name[0] not in "._" and not is_cache(here / name)]
+        inner[:] = [name for name in inner if name not in ("experiments", "site-packages", "node_modules")]
+        yield from (here / name for name in names if name.endswith(".py"))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # moved away in the meantime
+        return ""
 
 
 def _is_plural(key: str, other: str) -> bool:

@@ -190,6 +190,10 @@ CONFIG = {
 }
 """The top level. Further keys there are the user's own, and reach transforms through ``self.global_config``."""
 
+USERS_TOO = (("executor",), ("train",), ("train", "optimizer_config"), ("test",), ("eval",))
+"""Sections in which users keep settings of their own, too (``test.generate_params``): a further key there is an error
+only where it is close to a known one, and is told where nothing reads it."""
+
 MAY_BE_NULL = ("data_pipeline", "tasks", "executor", "train", "test", "eval", "sweep", "resources", *EVAL, *TRAIN)
 """Sections that a config may set to null, which is the same as leaving them out."""
 

@@ -24,7 +24,7 @@ from runway.masking import hidden, hidden_words, note, resolved
 from runway.pipeline import DataPipeline
 from runway.pipeline.plan import Force
 from runway.ranks import rank
-from runway.registry import executors
+from runway.registry import executors, tell_what_is_not_needed
 from runway.user_code import import_project_code
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ class ExperimentContext:
         if not issubclass(cls, lightning.LightningModule):
             message = f"the executor {cls.__name__!r} must be a LightningModule, but is not"
             raise ConfigError(message, where=where, hint="inherit from runway.BaseExecutor")
+        tell_what_is_not_needed()
         return cls
 
     def build_executor(

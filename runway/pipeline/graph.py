@@ -236,14 +236,20 @@ def _read_node(name: str, fields: Mapping[str, Any], regenerate_all: bool, inspe
     )
 
 
-def check_pipelines(config: Mapping[str, Any]) -> tuple[dict[str, Graph], list[RunwayError]]:
+def check_pipelines(
+    config: Mapping[str, Any], evaluations: Iterable[str] = tuple(EVAL)
+) -> tuple[dict[str, Graph], list[RunwayError]]:
     """The graphs of an experiment's pipelines by where they stand in the config, and all that is wrong with them.
 
     The user's transforms must have been imported; ``load_config`` has checked the form.
+
+    Args:
+        config: the config.
+        evaluations: which pipelines of ``eval`` are looked at: those that will run.
     """
     errors: list[RunwayError] = []
     sections = {"data_pipeline": config.get("data_pipeline")}
-    sections |= {f"eval.{name}": lookup(config, ("eval", name)) for name in EVAL}
+    sections |= {f"eval.{name}": lookup(config, ("eval", name)) for name in evaluations}
     graphs = {
         where: Graph(section, where=where, errors=errors)
         for where, section in sections.items()

@@ -229,7 +229,8 @@ def test_an_import_error_shows_the_guilty_line(reviews: Project) -> None:
     }
     for line, said in cases.items():
         reviews.write("src/data_ops/broken.py", f"x = 1\n{line}\n")
-        result = reviews.run("prepare", "config.jsonnet", check=False)
+        needed = "data_pipeline.transforms.output:Reviews.transform_name=Broken"
+        result = reviews.run("prepare", "config.jsonnet", needed, check=False)
         assert result.returncode == 2, result.output
         for text in (*said, "broken.py", "'data_ops.broken'"):
             assert text in result.stderr, result.stderr
@@ -237,7 +238,7 @@ def test_an_import_error_shows_the_guilty_line(reviews: Project) -> None:
         assert "importlib" not in result.stderr
     (reviews.path / "src/data_ops/broken.py").unlink()
     reviews.write("src/data_ops/inner/__init__.py", "raise ValueError('in a package')\n")
-    result = reviews.run("prepare", "config.jsonnet", check=False)
+    result = reviews.run("prepare", "config.jsonnet", needed, check=False)
     assert result.returncode == 2
     assert "ValueError: in a package" in result.stderr
     assert "inner/__init__.py:1" in result.stderr

@@ -42,3 +42,14 @@ def test_an_override_that_made_the_key_is_told_once(files: Files) -> None:
     assert "the override 'datasets=3' made the new key" in warning
     (warning,) = files.load(text.replace("2", "{ a: 1 }"), "datasets.a=3").loaded_from.warnings
     assert "nothing in the config derives from the key `datasets`" in warning
+
+
+def test_a_setting_of_the_users_own_that_nothing_reads(files: Files) -> None:
+    text = """{ train: { weight_decay: 1, num_workers: 2, max_epochs: 3, label: 4, derived:: $.train.label },
+      test: { generate_params: {} }, eval: { mine: 1 } }"""
+    files.write(
+        "src/executors/e.py", "a = self.train_config.weight_decay\nb = test['generate_params']\n# num_workers, mine\n"
+    )
+    told = files.load(text).loaded_from.warnings
+    assert [one.split("`")[1] for one in told] == ["train.max_epochs", "train.num_workers", "eval.mine"]
+    assert "did you mean train.trainer_paras.max_epochs?" in told[0]
