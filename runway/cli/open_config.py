@@ -23,7 +23,7 @@ DATA_CODE = ("data_ops",)
 ALL_CODE = ("data_ops", "models", "executors")
 
 # command: which evaluation pipelines it may run, which are checked with the others; `prepare` and its like run none
-AFTER_A_TEST = ("test_eval_pipeline_config", "pipeline_config")
+AFTER_A_TEST: tuple[str, ...] = ("test_eval_pipeline_config", "pipeline_config")
 EVALUATIONS = dict.fromkeys(("train", "run", "sweep", "submit"), ("valid_eval_pipeline_config", *AFTER_A_TEST))
 EVALUATIONS |= {"test": AFTER_A_TEST, "eval": AFTER_A_TEST}
 

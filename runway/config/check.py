@@ -196,9 +196,9 @@ def _check_section(
         if key in schema:
             yield from _check_value(value, schema[key], (*path, key))
         elif path in USERS_TOO:
-            near = closest(str(key), schema) or MISPLACED.get((*path, key))
-            if near is not None:
-                hint = f"did you mean {near!r}? (if it is your own, give it another name)"
+            meant = closest(str(key), schema) or MISPLACED.get((*path, key))
+            if meant is not None:
+                hint = f"did you mean {meant!r}? (if it is your own, give it another name)"
                 yield (*path, key), f"{UNKNOWN}`{format_path((*path, key))}`", hint
         elif not open_ended:
             yield (*path, key), f"{UNKNOWN}`{format_path((*path, key))}`", did_you_mean(key, schema, listing=16)
