@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from runway.disk import expanded, hold, replace_text, scratch_name, stays_inside
-from runway.errors import AssetError, did_you_mean
+from runway.errors import AssetError, RunwayError, did_you_mean
 from runway.log import human_bytes, human_seconds, info, warning
-from runway.masking import hide, resolved
+from runway.masking import hide, hide_in_error, resolved
 from runway.walk import files_in, mark_as_cache
 
 SCHEMES = ("pypi://", "hf://", "https://", "http://")
@@ -58,11 +58,18 @@ def fetch(
     Raises:
         AssetError: it cannot be had, or is not what was pinned.
     """
-    root = Path(project or Path.cwd())
-    expected = _sum_of_setting(sha256, uri)
+    try:
+        return _cached(uri, _sum_of_setting(sha256, uri), cache_dir, Path(project or Path.cwd()))
+    except RunwayError as error:
+        hide_in_error(error)
+        raise
+
+
+def _cached(uri: str, expected: str | None, cache_dir: str | Path, root: Path) -> Path:
     if not is_asset(uri):
         return _local(uri, expected, root)
-    name = re.sub(r"[^A-Za-z0-9.=_]+", "-", uri.partition("://")[2]).strip("-.")[:60]
+    address = uri.partition("://")[2].partition("?")[0]  # what follows may be a secret
+    name = re.sub(r"[^A-Za-z0-9.=_]+", "-", address).strip("-.")[:60]
     entry = root / expanded(cache_dir) / "assets" / f"{name}-{hashlib.sha256(uri.encode()).hexdigest()[:10]}"
     found = _read_entry(entry, uri, expected)
     if found is not None:

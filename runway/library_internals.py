@@ -6,6 +6,7 @@ a new one moves it. Those of Lightning stand in ``runway/executors/lightning_int
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+def free_logging() -> None:
+    """Let go the lock of the module ``logging`` where this thread holds it outside of all logging (Python 3.11).
+
+    An exception out of a signal handler (Ctrl-C, a killed worker of a DataLoader) may come between the taking of the
+    lock and the ``try`` that would let it go. This thread does not notice; any other one that logs waits for ever, and
+    with it all that waits for that one, such as ``wandb.init``.
+    """
+    lock: Any = getattr(logging, "_lock", None)
+    while hasattr(lock, "_is_owned") and lock._is_owned():
+        lock.release()
 
 
 def encoder_decoder_types() -> Collection[str]:

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from runway.errors import ConfigError
+from runway.errors import ConfigError, RunwayError
 
 MASK = "***"
 ENVIRONMENT = "env:"
@@ -42,7 +42,10 @@ _OF_VOCABULARIES = _table(
     "pad eos bos unk sep cls mask start end special additional decoder target source src tgt lang language image audio "
     "prefix suffix begin stop sos oov blank separator new next prev word sub"
 )
-_OF_URLS = _table("signature sig token key secret password passwd credential auth code")
+_OF_URLS = _table(
+    "signature sig token key secret password passwd pwd passphrase credential auth code apikey bearer hmac jwt policy "
+    "sas"
+)
 _PREFIXES = ("hf_", "sk-", "ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "eyJ")
 _SHORTEST = 6  # of what is looked for in any text: a shorter one is masked where it stands alone
 _ROUNDS = 100_000  # of the digest of a secret: about 30 ms a guess
@@ -255,7 +258,20 @@ def _without_urls_secrets(text: str) -> str:
         return text
     password, user, parameter = _url()
     text = user.sub(rf"\1{MASK}@", password.sub(rf"\1{MASK}@", text))
-    return parameter.sub(lambda one: one[1] + (MASK if _OF_URLS & {*_words(one[2])} else one[3]), text)
+    return parameter.sub(lambda one: one[1] + (MASK if _is_secret_of_url(one[2], one[3]) else one[3]), text)
+
+
+def _is_secret_of_url(name: str, value: str) -> bool:
+    """By its name; or by its value, where that is the long random text of nothing else (a commit has no capitals)."""
+    random = r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[\w+/=%.~-]{24,}"
+    return bool(_OF_URLS & {*_words(name)}) or value.startswith(_PREFIXES) or re.fullmatch(random, value) is not None
+
+
+def hide_in_error(error: RunwayError) -> None:
+    """Take the secrets out of an error that is on its way: what catches it may print it by itself."""
+    error.message = hide(error.message)
+    error.where, error.hint = (text and hide(text) for text in (error.where, error.hint))
+    error.args = (error.message,)
 
 
 def without_secrets(url: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import threading
 
 import datasets
 import evaluate
@@ -17,6 +19,16 @@ from runway import library_internals as internals
 def tiny_bert(**settings):
     sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     return AutoModel.from_config(AutoConfig.for_model("bert", **sizes, intermediate_size=8), **settings)
+
+
+def test_a_lock_of_logging_that_an_exception_left_held_is_let_go() -> None:
+    logging._lock.acquire()  # as where a signal comes before the `try`
+    internals.free_logging()
+    internals.free_logging()
+    other = threading.Thread(target=lambda: logging.getLogger("runway.other").isEnabledFor(logging.DEBUG), daemon=True)
+    other.start()
+    other.join(20)
+    assert not other.is_alive()
 
 
 def test_the_types_of_encoder_decoders():

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from runway import masking
+from runway.assets import fetch
 from runway.cli.app import main
 from runway.config import Config, Reads, RecordedView, load_config
-from runway.errors import ConfigError
+from runway.errors import AssetError, ConfigError
 from runway.masking import MASK, for_keys, hidden, hidden_source, hidden_words, hide, is_secret, note, resolved
 
 
@@ -49,6 +50,23 @@ def test_credentials_in_urls_are_masked_and_addresses_stay() -> None:
     assert hide("s3://AK:a/b@bucket/x") == "s3://***@bucket/x"
     for address in ("http://localhost:8080/a@b", "hf://datasets/a/b@rev", "https://host/x?split=train&page=2"):
         assert hide(address) == address
+
+
+def test_what_signs_an_address_is_in_no_message_and_no_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(uri: str, target: Path, **_: Any) -> None:
+        raise AssetError(f"the server refused {uri}", where=uri, hint=f"ask for another {uri}")
+
+    monkeypatch.setattr("runway.downloads.download", refuse)
+    long, jwt = "aB3" * 9, "eyJhbGciOiJIUzI1NiJ9.e30.x"
+    uri = f"https://host/a.csv?split=train&rev={'3f' * 20}&X-Amz-Credential=AKIAX%2Fs3&Policy=pppp&u={long}&v={jwt}"
+    with pytest.raises(AssetError) as caught:
+        fetch(uri, cache_dir=tmp_path)
+    shown = f"https://host/a.csv?split=train&rev={'3f' * 20}&X-Amz-Credential=***&Policy=***&u=***&v=***"
+    assert str(caught.value).count(shown) == 3
+    everything = f"{caught.value!r}{capsys.readouterr()}{sorted(tmp_path.rglob('*'))}"
+    assert not any(secret in everything for secret in ("AKIAX", "pppp", long, jwt))
 
 
 def test_words_of_commands_and_lines_of_code() -> None:

@@ -21,6 +21,7 @@ from runway.errors import ConfigError, must_be_known
 from runway.experiment.folders import file_names
 from runway.experiment.folders.in_use import hold_if_free
 from runway.experiment.folders.run_folder import RunFolder, read_if_whole, write_json
+from runway.library_internals import free_logging
 from runway.log import info, warning
 from runway.masking import hidden, resolved
 from runway.ranks import rank
@@ -156,6 +157,7 @@ def _wandb(logged: Logged) -> Logger:
 
 def _begun(make: Callable[[str], Any], mode: str) -> tuple[Any, str]:
     """A wandb logger and its mode: offline where the server does not let the run begin in time."""
+    free_logging()  # wandb starts a thread that logs, and waits for it
     logger = make(mode)
     if mode != "online":
         return logger, mode
@@ -203,6 +205,7 @@ def wandb_mode() -> str:
 def finish_loggers() -> None:
     """Close what outlives the Trainer: the wandb run."""
     wandb = sys.modules.get("wandb")
+    free_logging()
     try:
         if wandb is not None and getattr(wandb, "run", None) is not None:
             wandb.finish()

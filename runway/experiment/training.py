@@ -41,6 +41,7 @@ from runway.experiment.trained_before import TrainedBefore, last_metrics, traine
 from runway.experiment.trainer import build_trainer, quiet_lightning
 from runway.experiment.training_key import TrainingKey, training_key
 from runway.experiment.training_reads import TrainingReads
+from runway.library_internals import free_logging
 from runway.log import info, shown, warning
 from runway.pipeline.keys.code import forgive_what_training_changed
 from runway.pipeline.keys.fingerprint import Unfingerprintable
@@ -323,6 +324,7 @@ class Training:
             with self.stop.listening() if saves else nullcontext():
                 yield
         except (Stopped, SIGTERMException, KeyboardInterrupt, SystemExit) as error:
+            free_logging()
             if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
                 raise  # the other is Lightning's answer to Ctrl-C
             last = last_checkpoint(run.saved_models)

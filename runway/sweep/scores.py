@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runway.errors import ExperimentError, did_you_mean
-from runway.experiment.folders.file_names import CHECKPOINT_INDEX, METRICS_HISTORY
-from runway.experiment.folders.run_folder import RunFolder, read_history, read_if_whole
+from runway.experiment.folders.file_names import METRICS_HISTORY
+from runway.experiment.folders.find_checkpoint import read_index
+from runway.experiment.folders.run_folder import RunFolder, read_history
 from runway.log import warning
 from runway.sweep.space import Point, canonical
 
@@ -103,7 +104,7 @@ def read_metrics(run: RunFolder, metric: str, mode: str) -> tuple[float | None, 
         mode: ``min`` or ``max``.
     """
     history = [entry for entry in read_history(run.train / METRICS_HISTORY) if entry["metrics"]]
-    index = read_if_whole(run.saved_models / CHECKPOINT_INDEX, {}, "the checkpoint is chosen by the sweep's metric")
+    index = read_index(run.saved_models, "the checkpoint is chosen by the sweep's metric")
     watched = index.get("monitor") or metric
     at = _best_entry(history, watched, (index.get("mode") if index.get("monitor") else None) or mode)
     if at is None:

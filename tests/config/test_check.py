@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runway.config import check_config, load_config
+from runway.config import Config, check_config, load_config
 from runway.config.check import is_slip
 from runway.config.lightning_arguments import arguments_of
-from runway.config.schema import CHECKPOINT, CONFIG, EARLY_STOPPING, META, TRAINER
+from runway.config.schema import (
+    CHECKPOINT,
+    CONFIG,
+    EARLY_STOPPING,
+    META,
+    TRAINER,
+    Keywords,
+    Names,
+    PerTask,
+    Required,
+    WithTasks,
+    schema_of,
+)
 
 if TYPE_CHECKING:
     from tests.config.conftest import Files
@@ -220,3 +233,49 @@ def test_arguments_that_cannot_be_found_are_not_checked() -> None:
 def test_every_default_of_meta_is_in_the_schema(files: Files) -> None:
     config = load_config(files.write("a.jsonnet", "{}"))
     assert set(config.meta) <= set(META)
+
+
+EXPECTED = re.compile(r"must have the key|unknown key `[\w.]*(data_node|transform_name)`")  # what is put in beside
+WRONG = (7, -1, 2.5, 1e400, True, None, "text", "\0", "", [], [1], [None], [["a"]], {}, {"a": 1}, {"\0": {}}, {"": []})
+
+
+def _keys(expected: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each key of the schema, and what its value must be; ``{}`` for a section."""
+    if isinstance(expected, Required):
+        expected = expected.of
+    if isinstance(expected, WithTasks):  # an error, whatever it is
+        return
+    if isinstance(expected, Names):
+        yield path, "{}"
+        yield from _keys(expected.of, (*path, "one"))
+    elif isinstance(expected, dict):
+        yield path, "{}"
+        for name, inner in expected.items():
+            yield from _keys(inner, (*path, name))
+    else:
+        kind = "{}" if isinstance(expected, Keywords) else expected.of if isinstance(expected, PerTask) else expected
+        yield path, kind
+
+
+@pytest.mark.parametrize("tasks", [[], ["one"]], ids=["", "with tasks"])
+def test_every_key_with_every_kind_of_value(tasks: list[str]) -> None:
+    keys = [found for name, expected in schema_of(tasks).items() for found in _keys(expected, (name,))]
+    assert len(keys) > 100
+    for path, kind in keys:
+        refused = set()
+        for value in WRONG:
+            whole: Any = value
+            for name, above in zip(reversed(path), reversed(("", *path[:-1])), strict=True):
+                whole = {**({"transform_name": "Load", "data_node": "output:x"} if above == "one" else {}), name: whole}
+            if tasks:
+                whole.setdefault("tasks", {"one": {"data_node": "output:one"}})
+            errors = check_config(Config(whole))
+            faults = [str(error) for error in errors if not EXPECTED.search(str(error))]
+            assert all(path[-1] in fault for fault in faults), (path, value, faults)
+            if faults:
+                refused.add(type(value).__name__)
+        assert "Any" in kind or refused, f"{path} takes anything, but should be {kind}"
+        if kind == "{}":
+            assert {"int", "str", "list", "bool"} <= refused, (path, refused)
+        elif kind.removesuffix(" | None") in ("str", "bool", "PositiveInt", "NonNegativeInt", "NonNegativeFloat"):
+            assert {"list", "dict"} <= refused, (path, refused)

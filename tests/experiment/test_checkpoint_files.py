@@ -12,6 +12,7 @@ import torch
 from runway.errors import ExperimentError
 from runway.experiment.checkpoint_content import DamagedCheckpoint, read_checkpoint
 from runway.experiment.checkpoint_files import WholeCheckpointIO
+from runway.experiment.folders.find_checkpoint import read_index
 from runway.experiment.folders.in_use import training_in
 from tests.experiment.tiny import names, same_weights, tiny, weights
 
@@ -81,6 +82,13 @@ def test_a_test_of_a_damaged_best_takes_another_and_says_so(tmp_path: Path, caps
     trained = tiny(tmp_path).train()
     assert trained.checkpoint is not None
     whole = tiny(tmp_path).test()
+    index = read_index(trained.checkpoint.parent, "")
+    assert index["best_model_path"] == trained.checkpoint.name
+    for damage in ("", "[7]", '{"best_model_path": '):
+        (trained.checkpoint.parent / "checkpoints.json").write_text(damage)
+        assert read_index(trained.checkpoint.parent, "") == index
+    assert "is damaged" in (told := capsys.readouterr().err)
+    assert "what it said is taken from last.ckpt" in told
     _flip(trained.checkpoint, weights(trained.checkpoint)["model.0.weight"].numpy().tobytes()[:40])
     capsys.readouterr()
     tested = tiny(tmp_path).test()

@@ -9,7 +9,8 @@ from typing import Any
 from runway.disk import expanded
 from runway.errors import ExperimentError, did_you_mean
 from runway.experiment.folders.file_names import CHECKPOINT_INDEX, CHECKPOINT_SUFFIX, LAST_CHECKPOINT
-from runway.experiment.folders.run_folder import RunFolder, read_if_whole
+from runway.experiment.folders.run_folder import RunFolder, read_json
+from runway.log import warning
 
 
 def list_checkpoints(saved_models: Path) -> list[str]:
@@ -19,13 +20,59 @@ def list_checkpoints(saved_models: Path) -> list[str]:
 
 def best_checkpoint(saved_models: Path) -> Path | None:
     """The best checkpoint by what was monitored; the last one where nothing was."""
-    instead = "which checkpoint is the best is not known, so the last is taken"
-    index = read_if_whole(saved_models / CHECKPOINT_INDEX, {}, instead)
+    index = read_index(saved_models, "which checkpoint is the best is not known, so the last is taken")
     known = list_checkpoints(saved_models)
     for key in ("best_model_path", "last_model_path"):
         if index.get(key) in known:
             return saved_models / index[key]
     return last_checkpoint(saved_models)
+
+
+def read_index(saved_models: Path, instead: str) -> Mapping[str, Any]:
+    """What ``checkpoints.json`` says; where it is damaged, what the newest whole checkpoint says of the same.
+
+    Args:
+        saved_models: the folder of the checkpoints.
+        instead: what is done where no checkpoint says it, for the warning.
+    """
+    path = saved_models / CHECKPOINT_INDEX
+    try:
+        index: Mapping[str, Any] = read_json(path, {})
+        return index
+    except ExperimentError as error:
+        name, found = _index_of_checkpoints(saved_models)
+        done = f"what it said is taken from {name}" if name else instead
+        warning(f"{error.message} ({path}): {done}", once=True)
+        return found
+
+
+def _index_of_checkpoints(saved_models: Path) -> tuple[str, dict[str, Any]]:
+    """The newest checkpoint that says which one is the best, and what it says; nothing where none does."""
+    import torch
+
+    from runway.experiment.checkpoint_content import trusting_own_classes
+
+    newest: tuple[int, int] = (-1, 0)
+    found: tuple[str, dict[str, Any]] = ("", {})
+    for name in list_checkpoints(saved_models):
+        try:
+            with trusting_own_classes():
+                content = torch.load(saved_models / name, map_location="cpu", weights_only=True, mmap=True)
+            said = next(state for state in content["callbacks"].values() if "best_model_path" in state)
+            age = int(content["global_step"]), (saved_models / name).stat().st_mtime_ns
+            score = said["best_model_score"]
+            index = {
+                "best_model_path": str(said["best_model_path"] or said["last_model_path"]),
+                "last_model_path": str(said["last_model_path"]),
+                "monitor": said["monitor"],
+                "mode": said.get("mode"),
+                "best_model_score": None if score is None else float(score),
+            }
+        except Exception:  # noqa: S112 (its bytes may be any)
+            continue
+        if age > newest:
+            newest, found = age, (name, index)
+    return found
 
 
 def last_checkpoint(saved_models: Path) -> Path | None:

@@ -168,8 +168,9 @@ class LoadRun(BaseTransform):
     def _values_at_checkpoint(self, run: RunFolder) -> dict[str, float]:
         """What was logged for the weights of the chosen checkpoint: of each metric the last value up to its step."""
         from runway.experiment.checkpoint_content import read_checkpoint
-        from runway.experiment.folders.file_names import CHECKPOINT_INDEX, METRICS_HISTORY
-        from runway.experiment.folders.run_folder import read_history, read_if_whole
+        from runway.experiment.folders.file_names import METRICS_HISTORY
+        from runway.experiment.folders.find_checkpoint import read_index
+        from runway.experiment.folders.run_folder import read_history
 
         history = read_history(self.track_file(run.train / METRICS_HISTORY))
         checkpoint = self._checkpoint_of(run)
@@ -179,7 +180,7 @@ class LoadRun(BaseTransform):
         for entry in history:
             if step is None or entry["step"] is None or entry["step"] <= step:
                 found |= {name: float(value) for name, value in entry["metrics"].items() if value is not None}
-        index: Mapping[str, Any] = read_if_whole(run.saved_models / CHECKPOINT_INDEX, {}, "the logged scores count")
+        index: Mapping[str, Any] = read_index(run.saved_models, "the logged scores count")
         score, best = index.get("best_model_score"), str(index.get("best_model_path"))
         if isinstance(score, int | float) and index.get("monitor") and checkpoint.name == Path(best).name:
             found[str(index["monitor"])] = float(score)
