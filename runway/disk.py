@@ -8,7 +8,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+try:
+    from _blake2 import blake2b  # hashlib's own, without OpenSSL, which hashlib loads: 2 ms of each start
+except ImportError:
+    from hashlib import blake2b
 try:
     import fcntl
 except ImportError:  # not a POSIX system

@@ -7,7 +7,6 @@ that failed in the user's own code.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -223,6 +222,8 @@ def damage_told_as(kind: type[RunwayError], what: str, *, where: str, hint: str 
 
 def did_you_mean(name: str, known: Iterable[str], *, listing: int = 8) -> str:
     """A hint for an unknown name: the closest known names, or the list where it is short."""
+    import difflib  # a millisecond that only a mistake needs
+
     names = sorted(map(str, known))
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     if not close:  # 'accuracy' for 'Accuracy': difflib counts case as a difference

@@ -34,6 +34,7 @@ _STRONG = _table(
     "password passwd passphrase passcode pwd secret credential auth authorization bearer apikey accesskey secretkey "
     "privatekey authtoken accesstoken"
 )
+_TELLING = _STRONG | {"key", "token"}
 _OPENS = _table(
     "api access secret private account storage encryption signing auth ssh license client service hf hub huggingface "
     "wandb openai anthropic github gitlab aws azure gcs s3 session refresh bearer deploy"
@@ -49,20 +50,21 @@ _OF_URLS = _table(
 _PREFIXES = ("hf_", "sk-", "ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "eyJ")
 _SHORTEST = 6  # of what is looked for in any text: a shorter one is masked where it stands alone
 _ROUNDS = 100_000  # of the digest of a secret: about 30 ms a guess
+_PLAIN = frozenset((str, int, float, bool, type(None)))  # told from sections at once: isinstance of Mapping is slow
 _known: dict[str, re.Pattern[str]] = {}
 
 
 def is_secret(name: str, value: Any) -> bool:
     """Whether the value under a key is a secret by the rule above; ``env:NAME``, a mask and nothing are none."""
-    if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", MASK) or variable(value):
-        return False
     words = _words(name)
-    if not words:
+    if not words or words[-1] not in _TELLING:  # nearly all names
+        return False
+    if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", MASK) or variable(value):
         return False
     last, before = words[-1], frozenset(words[:-1])
     if last in _STRONG:
         return True
-    if not isinstance(value, str) or last not in ("key", "token"):
+    if not isinstance(value, str):
         return False
     if before & _OPENS or value.startswith(_PREFIXES):
         return True
@@ -92,13 +94,15 @@ def _is_masked(name: str, value: Any) -> bool:
     if not isinstance(value, str) or MASK not in value:
         return False
     words = _words(name)
-    by_name = bool(words) and (words[-1] in _STRONG or words[-1] in ("key", "token"))
+    by_name = bool(words) and words[-1] in _TELLING
     return (value == MASK and by_name) or f"://{MASK}@" in value or ("://" in value and f"={MASK}" in value)
 
 
-def _name_inside(name: str, key: Any, value: Any) -> str:
-    """The name that decides for a value in a section of that name: all text below a strong one is secret."""
-    return name if _is_strong(name) and isinstance(value, str | Mapping | list | tuple) else str(key)
+def _named(section: Mapping[Any, Any], name: str) -> Iterator[tuple[Any, str, Any]]:
+    """Key, the name that decides, and value of all in a section of that name: all text below a strong one is secret."""
+    is_strong = _is_strong(name)
+    for key, value in section.items():
+        yield key, name if is_strong and isinstance(value, str | Mapping | list | tuple) else str(key), value
 
 
 def variable(value: Any) -> str | None:
@@ -139,14 +143,18 @@ def remember(secret: str, shortest: int = _SHORTEST) -> None:
 
 
 def _leaves(value: Any, place: tuple[str | int, ...], name: str) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, (*place, key), _name_inside(name, key, inner))
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from _leaves(inner, (*place, index), name)
-    else:
-        yield place, name, value
+    """Place, name and value of all that holds nothing else, in their order."""
+    waiting = [(place, name, value)]
+    while waiting:
+        place, name, value = waiting.pop()
+        if type(value) in _PLAIN:
+            yield place, name, value
+        elif isinstance(value, Mapping):
+            waiting += [((*place, key), own, inner) for key, own, inner in _named(value, name)][::-1]
+        elif isinstance(value, list | tuple):
+            waiting += [((*place, index), name, inner) for index, inner in enumerate(value)][::-1]
+        else:
+            yield place, name, value
 
 
 # --- what is shown and written
@@ -193,11 +201,8 @@ def hidden_source(text: str) -> str:
 
 
 def _mapped(value: Any, name: str, secret: Any, text: Any, *, by_name: bool = True) -> Any:
-    if isinstance(value, Mapping):
-        pairs = {
-            key: _mapped(inner, _name_inside(name, key, inner), secret, text, by_name=by_name)
-            for key, inner in value.items()
-        }
+    if type(value) not in _PLAIN and isinstance(value, Mapping):
+        pairs = {key: _mapped(inner, own, secret, text, by_name=by_name) for key, own, inner in _named(value, name)}
         return pairs if any(pairs[key] is not inner for key, inner in value.items()) else value
     if isinstance(value, list | tuple):
         items = [_mapped(inner, name, secret, text, by_name=by_name) for inner in value]

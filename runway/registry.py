@@ -7,7 +7,6 @@ one. Within one level a name belongs to one place.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -143,6 +142,8 @@ class Registry:
         if self._ready_made_loaded:
             return
         self._ready_made_loaded = True
+        import pkgutil
+
         for package_name in READY_MADE_PACKAGES[self.kind]:
             package = importlib.import_module(package_name)
             for module in pkgutil.walk_packages(package.__path__, package_name + "."):

@@ -9,7 +9,6 @@ import argparse
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 from runway import __version__
@@ -82,6 +81,8 @@ def main(argv: Sequence[str] | None = None, *, mode_form: bool = False) -> int:
     except BaseException as error:
         _post_mortem(error)
         if debug:
+            import traceback
+
             print(hide("".join(traceback.format_exception(error))), end="", file=sys.stderr)
             return error.exit_code if isinstance(error, RunwayError) else FAILED
         return report(error)
@@ -136,9 +137,8 @@ def _parsers(only: str | None) -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--version", action="version", version=f"runway {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     found = {}
-    for name, (_, text, takes) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        found[name] = command
-        if only in (None, name):
-            add_arguments(command, name, takes)
+    for name in COMMANDS if only is None else [only]:
+        _, text, takes = COMMANDS[name]
+        found[name] = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add_arguments(found[name], name, takes)
     return parser, found

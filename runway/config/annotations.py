@@ -13,7 +13,8 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from runway.config.overrides import LARGEST_INTEGER, format_path
+from runway.config.literals import LARGEST_INTEGER
+from runway.config.overrides import format_path
 from runway.errors import ConfigError
 
 # To Python these are int and float; the check knows them by their names, as pydantic does.

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import importlib
 import json
 import os
+import select
 import signal
-import socket
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ from runway.errors import ConfigError
 SECONDS = 60.0
 BYTES = 4 << 30
 """What the child may use beside what it begins with; Go reserves addresses that it never uses."""
+ORPHAN_SECONDS = 4 * SECONDS
+"""Of the processor, on which the engine collects its garbage beside its work."""
 ENGINES = ("_gojsonnet", "_jsonnet")
 SNIPPET = "<runway>"  # the name under which our own wrapping code shows up in the engine's traces
 
@@ -35,28 +38,24 @@ _PROGRAM = """
 import sys
 sys.path[:] = {path!r}
 from runway.config.apart import _serve
-import socket
-_serve(socket.socket(fileno={descriptor}))
+_serve({asks}, {answers})
 """
 
 
 class _Line:
-    """Messages, lists of texts and numbers, over a socket: the length, then JSON."""
+    """Messages, lists of texts and numbers, over two pipes: a line of JSON each, and an answer before the next."""
 
-    def __init__(self, end: socket.socket) -> None:
-        self.socket = end
+    def __init__(self, reading: int, writing: int) -> None:
+        self._reading, self._writing = reading, writing
+        self._arrived = select.poll()
+        self._arrived.register(reading, select.POLLIN)
 
     def send(self, *message: Any) -> None:
-        """Send one.
-
-        Raises:
-            EOFError: nobody is at the other end any more.
-        """
-        data = json.dumps(message).encode()
-        try:
-            self.socket.sendall(len(data).to_bytes(8, "big") + data)
-        except OSError as error:
-            raise EOFError from error
+        """Send one; from somebody who is not there any more there comes no answer."""
+        data = memoryview(json.dumps(message).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):
+            while data:
+                data = data[os.write(self._writing, data) :]
 
     def receive(self, until: float | None = None) -> list[Any]:
         """Wait for the next.
@@ -65,25 +64,20 @@ class _Line:
             TimeoutError: none has come whole until that time, of ``time.monotonic()``.
             EOFError: nobody is at the other end any more.
         """
-        return json.loads(self._read(int.from_bytes(self._read(8, until), "big"), until))
-
-    def _read(self, count: int, until: float | None) -> bytes:
         found = bytearray()
-        while len(found) < count:
-            left = None if until is None else until - time.monotonic()
-            if left is not None and left <= 0:
+        while not found.endswith(b"\n"):
+            if until is not None and not self._arrived.poll(max(0.0, until - time.monotonic()) * 1000):
                 raise TimeoutError
-            self.socket.settimeout(left)
-            try:
-                part = self.socket.recv(min(count - len(found), 1 << 20))
-            except TimeoutError:
-                raise
-            except OSError as error:
-                raise EOFError from error
+            part = os.read(self._reading, 1 << 16)
             if not part:
                 raise EOFError
             found += part
-        return bytes(found)
+        return json.loads(found)
+
+    def close(self) -> None:
+        """Close this end."""
+        os.close(self._reading)
+        os.close(self._writing)
 
 
 class _Child:
@@ -91,25 +85,40 @@ class _Child:
 
     def __init__(self) -> None:
         self.parent = os.getpid()
-        ours, theirs = socket.socketpair()
         self.is_fork = hasattr(os, "fork") and threading.active_count() == 1
-        if self.is_fork:  # a few milliseconds, where an interpreter of its own takes a hundred
-            self.pid = os.fork()
-            if self.pid == 0:
-                ours.close()
-                _serve(theirs)
-        else:
-            import subprocess  # some milliseconds, which a command does not need
+        pipes: list[int] = []
+        try:
+            pipes += os.pipe()
+            pipes += os.pipe()
+            self.pid = self._forked(*pipes) if self.is_fork else self._spawned(*pipes)
+        except BaseException:
+            for end in pipes:
+                os.close(end)
+            raise
+        to_read, answers, asks, to_write = pipes
+        self.line = _Line(to_read, to_write)
+        os.close(asks)
+        os.close(answers)
 
-            program = _PROGRAM.format(path=sys.path, descriptor=theirs.fileno())
-            self._process = subprocess.Popen([sys.executable, "-c", program], pass_fds=[theirs.fileno()])
-            self.pid = self._process.pid
-        theirs.close()
-        self.line = _Line(ours)
+    def _forked(self, to_read: int, answers: int, asks: int, to_write: int) -> int:
+        """A few milliseconds, where an interpreter of its own takes a hundred."""
+        pid = os.fork()
+        if pid == 0:
+            os.close(to_read)
+            os.close(to_write)
+            _serve(asks, answers)
+        return pid
+
+    def _spawned(self, to_read: int, answers: int, asks: int, to_write: int) -> int:
+        import subprocess  # some milliseconds, which a command does not need
+
+        program = _PROGRAM.format(path=sys.path, asks=asks, answers=answers)
+        self._process = subprocess.Popen([sys.executable, "-c", program], pass_fds=[asks, answers])
+        return self._process.pid
 
     def end(self) -> None:
         """End it, whatever it does."""
-        self.line.socket.close()
+        self.line.close()
         if self.parent != os.getpid():
             return
         with contextlib.suppress(ProcessLookupError):
@@ -140,14 +149,14 @@ def evaluate_apart(snippet: str, answer: Import, engine: str | None, max_frames:
         ConfigError: no engine is installed, or its process cannot work.
     """
     with _lock:
+        until = time.monotonic() + SECONDS
         try:
             try:
-                child = _ready()
-            except EOFError:  # it was killed since: that is not this config's doing
+                message = _ask(until, snippet, engine, max_frames)
+            except EOFError:  # before it has seen any code of the config: somebody has killed it
                 stop()
-                child = _ready()
-            child.line.send(snippet, engine, max_frames)
-            return _talk(child.line, answer)
+                message = _ask(until, snippet, engine, max_frames)
+            return _talk(message, until, answer)
         except TimeoutError:
             stop()
             raise _endless(f"the jsonnet engine was at work for {SECONDS:.0f} seconds") from None
@@ -164,31 +173,25 @@ def evaluate_apart(snippet: str, answer: Import, engine: str | None, max_frames:
             raise
 
 
-def _ready() -> _Child:
-    """A child that answers."""
-    child = _started()
-    child.line.send("ready")
-    kind, *told = child.line.receive(time.monotonic() + SECONDS)
-    if kind != "ready":
+def _ask(until: float, *question: Any) -> list[Any]:
+    line = _started().line
+    line.send(*question)
+    return line.receive(until)
+
+
+def _talk(message: list[Any], until: float, answer: Import) -> str:
+    """Answer a child's questions for imports, from its first message on, until it tells what the snippet makes."""
+    kind, *told = message
+    while kind == "import":
+        path, content = answer(*told)
+        kind, *told = _ask(until, path, content.decode("latin-1"))
+    if kind == "error":
+        raise RuntimeError(*told)
+    if kind == "no engine":
+        raise ConfigError("no jsonnet engine is installed", hint="pip install gojsonnet")
+    if kind == "failed":
         raise _failed(*told)
-    return child
-
-
-def _talk(line: _Line, answer: Import) -> str:
-    until = time.monotonic() + SECONDS
-    while True:
-        kind, *told = line.receive(until)
-        if kind == "import":
-            path, content = answer(*told)
-            line.send(path, content.decode("latin-1"))
-        elif kind == "error":
-            raise RuntimeError(*told)
-        elif kind == "no engine":
-            raise ConfigError("no jsonnet engine is installed", hint="pip install gojsonnet")
-        elif kind == "failed":
-            raise _failed(*told)
-        else:
-            return str(told[0])
+    return str(told[0])
 
 
 class EndlessError(ConfigError):
@@ -212,7 +215,7 @@ def _failed(why: str) -> ConfigError:
 def _started() -> _Child:
     global _child
     if _child is not None and _child.parent != os.getpid():  # of the process that this one is a fork of
-        _child.line.socket.close()
+        _child.line.close()
         _child = None
     if _child is None:
         _child = _Child()
@@ -240,20 +243,20 @@ def stop() -> None:
 atexit.register(stop)
 
 
-def _serve(end: socket.socket) -> None:
+def _serve(asks: int, answers: int) -> None:
     """In the child: evaluate what comes, until nobody is there any more."""
-    line = _Line(end)
     try:
+        line = _Line(asks, answers)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_DFL)
         silence = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):  # what Go says when it dies; and a pipe that others read to its end
+        for standard in {0, 1, 2} - {asks, answers}:  # what Go says when it dies; a pipe that others read to its end
             os.dup2(silence, standard)
+        faulthandler.disable()  # it says the same, at a place of its own
         _limit_memory()
         while True:
-            asked = line.receive()
-            line.send(*(asked if asked == ["ready"] else _answer(line, *asked)))
+            line.send(*_answer(line, *line.receive()))
     except EOFError:
         os._exit(0)
     except OSError as error:
@@ -268,6 +271,7 @@ def _answer(line: _Line, snippet: str, engine: str | None, max_frames: int) -> t
         path, content = line.receive()
         return path, content.encode("latin-1")
 
+    _limit_time()
     module = _engine(engine)
     if module is None:
         return ("no engine",)
@@ -284,6 +288,15 @@ def _engine(name: str | None) -> ModuleType | None:
         except ImportError:
             continue
     return None
+
+
+def _limit_time() -> None:
+    """The parent ends what takes long; this ends it where the parent has been killed."""
+    with contextlib.suppress(ImportError, ValueError):
+        import resource
+
+        seconds = int(time.process_time() + ORPHAN_SECONDS)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def _limit_memory() -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from runway.config.apart import SNIPPET, EndlessError, evaluate_apart
 from runway.config.config import Config
-from runway.config.tokens import MAX_NESTING, check_integers, check_nesting
+from runway.config.overrides import MARK
+from runway.config.tokens import LONG_NUMBER, MAX_NESTING, check_integers, check_nesting
 from runway.errors import ConfigError, did_you_mean
 from runway.log import shown, warning
 from runway.masking import hidden_source
@@ -28,14 +29,13 @@ TEXT_SUFFIXES = (".jsonnet", ".libsonnet", ".json")
 ENGINES_INDENT = 3  # spaces a level, in the JSON that the engines give
 MAX_FRAMES = 10_000  # the engine's own 500 are used up by 70 overrides in one section
 FAILS = b"error 'this import failed'"
-MARK = "@@runway:"  # begins the messages of errors that our own wrapping code raises
 
-_FRAME = re.compile(
+_FRAME = (
     r"^\s*(?:(?:STATIC|RUNTIME) ERROR: )?(?P<file>[^\n]*?):"
     r"(?:\((?P<line>\d+):(?P<column>\d+)\)-\(\d+:\d+\)|(?P<line1>\d+):(?P<column1>\d+)(?:-(?P<end>\d+))?)(?P<rest>[\s:].*|$)"
 )
-_FIELD = re.compile(r'^\s*Field "(.*)"\s*$')
-_UNKNOWN = re.compile(r"(?:Field does not exist|Unknown variable): (\S+)", re.IGNORECASE)
+_FIELD = r'^\s*Field "(.*)"\s*$'
+_UNKNOWN = r"(?i)(?:Field does not exist|Unknown variable): (\S+)"
 
 
 class EvaluationError(Exception):
@@ -106,7 +106,7 @@ class Importer:
                 content = read_source(path)
                 if path.endswith(TEXT_SUFFIXES):
                     check_nesting(content, path)
-                    if not self._is_only_text(name):
+                    if LONG_NUMBER.search(content) and not self._is_only_text(name):
                         check_integers(content, path)
                 self.sources[path] = content
             return path, self.sources[path]
@@ -272,12 +272,12 @@ def _explained(text: str, importer: Importer) -> Exception:
     first = text.splitlines()[0].removeprefix("RUNTIME ERROR: ").strip()
     if first.startswith(MARK):
         return EvaluationError(first.removeprefix(MARK))
-    frames = [found for line in text.splitlines() if (found := _FRAME.match(line))]
+    frames = [found for line in text.splitlines() if (found := re.match(_FRAME, line))]
     own = [frame for frame in frames if frame["file"] in importer.sources]
-    if own and _FRAME.match(text.splitlines()[0]):  # a static error: the message stands behind the place
+    if own and re.match(_FRAME, text.splitlines()[0]):  # a static error: the message stands behind the place
         first = own[0]["rest"].lstrip(": ").strip()
     message = first.rstrip(".") or "the config does not evaluate"
-    making = ".".join(reversed([found[1] for line in text.splitlines() if (found := _FIELD.match(line))]))
+    making = ".".join(reversed([found[1] for line in text.splitlines() if (found := re.match(_FIELD, line))]))
     if making and not own:
         message += f" (at {making})"
     if not own:
@@ -304,7 +304,7 @@ def _excerpt(content: bytes, line: int, column: int, end: int) -> str:
 
 def _advice(message: str, importer: Importer) -> str | None:
     """The closest name in the config's files, for a name that does not exist."""
-    unknown = _UNKNOWN.search(message)
+    unknown = re.search(_UNKNOWN, message)
     if unknown:
         text = "\n".join(content.decode("utf-8", "replace") for content in importer.sources.values())
         names = set(re.findall(r"\b([A-Za-z_]\w*)['\"]?\s*(?:\+?:|=|\()", text)) - {unknown[1]}

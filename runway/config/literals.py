@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any
 
+LARGEST_INTEGER = 2**53  # every number of jsonnet is a double
 WORDS = {
     "true": True,
     "True": True,

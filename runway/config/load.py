@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runway.config.apart import session
-from runway.config.changed_files import InsideImporter
 from runway.config.config import LoadedFrom
-from runway.config.frozen import FrozenValues
-from runway.config.jsonnet import MARK, TEMPLATES, EvaluationError, Importer, evaluate
+from runway.config.jsonnet import TEMPLATES, EvaluationError, Importer, evaluate
 from runway.config.overrides import (
+    MARK,
     Override,
     explain_failure,
     format_path,
@@ -92,7 +91,7 @@ def load_config(
         errors += [masked_error(format_path(place)) for place in note(config)]
         errors += _check_import_paths(config, parsed)
         files = tuple(Path(source) for source in loader.importer.sources if not Path(source).is_relative_to(TEMPLATES))
-        warnings = _warnings_of_overrides(parsed, files, config, loader) if warn and not errors else []
+        warnings = _warnings_of_overrides(parsed, files, config, loader) if warn and parsed and not errors else []
         warnings += warnings_of_keys(config, parsed, path, loader.try_with) if warn else []
         warnings += warnings_of_users_keys(config, project, files) if warn else []
     config.loaded_from = LoadedFrom(path, project, tuple(overrides), files, tuple(warnings))
@@ -140,6 +139,9 @@ def _check_import_paths(config: Config, overrides: Sequence[Override]) -> list[R
 def _warnings_of_overrides(
     overrides: Sequence[Override], files: Sequence[Path], config: Config, loader: _Loader
 ) -> list[str]:
+    from runway.config.changed_files import InsideImporter
+    from runway.config.frozen import FrozenValues
+
     told = warnings_of_overrides(overrides, files, loader.try_with)
     rest = [override for override in overrides if all(override is not other for other, _ in told)]
     frozen = FrozenValues(overrides, config, InsideImporter(loader.importer, loader.path), loader)

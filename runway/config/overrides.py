@@ -12,12 +12,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from runway.config.jsonnet import MARK
-from runway.config.literals import parse_value
+from runway.config.literals import LARGEST_INTEGER, parse_value
 from runway.config.reads import ABSENT, lookup
-from runway.config.tokens import LARGEST_INTEGER
 from runway.errors import ConfigError, RunwayError, did_you_mean
 
+MARK = "@@runway:"  # begins the messages of errors that our own wrapping code raises
 Path = tuple[str | int, ...]
 VARIANT = "+"
 """Before the name of a variant: ``+model/big`` lays ``model/big.libsonnet`` over the config."""

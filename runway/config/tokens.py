@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
+from runway.config.literals import LARGEST_INTEGER
 from runway.errors import ConfigError
 from runway.log import shown
 
 MAX_NESTING = 200  # the engine's own stack ends the process some 10,000 deep, Python's refuses at some 300
-LARGEST_INTEGER = 2**53  # every number of jsonnet is a double
 
-_TOKEN = re.compile(
-    r"""
+_WORD = r"""
       (?P<space> [\s\ufeff]+ | // [^\n]* | \# [^\n]* | /\* .*? \*/ )
     | (?P<text>
           \|\|\| -? [ \t\r]* \n (?: [ \t\r]* \n )* (?P<indent> [ \t]+ ) [^\n]* \n
@@ -29,10 +28,9 @@ _TOKEN = re.compile(
     | (?P<open> [\[({] )
     | (?P<close> [\])}] )
     | (?P<sign> . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_LONG_NUMBER = re.compile(rb"[0-9][0-9_]{15}")
+    """
+LONG_NUMBER = re.compile(rb"[0-9][0-9_]{15}")
+"""What may be a whole number that the engine would round."""
 _STEP = dict.fromkeys(b"[({", 1) | dict.fromkeys(b"])}", -1)
 _NO_BRACKET = bytes(set(range(256)) - _STEP.keys())
 _IN_CHAINS = (b"local", b"-", b"!", b"~", b"+")
@@ -50,7 +48,7 @@ class Token(NamedTuple):
 
 def tokens(source: str) -> Iterator[Token]:
     """The words of jsonnet, without spaces and comments."""
-    for found in _TOKEN.finditer(source):
+    for found in re.finditer(_WORD, source, re.VERBOSE | re.DOTALL):
         kind = found.lastgroup if found.lastgroup != "indent" else "text"
         if kind and kind != "space":
             yield Token(kind, found[0], found.start(), found.end())
@@ -88,8 +86,6 @@ def check_integers(content: bytes, path: str) -> None:
     Raises:
         ConfigError: one is larger.
     """
-    if not _LONG_NUMBER.search(content):
-        return
     source = content.decode("utf-8", "replace")
     rounded = [
         token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runway.config import apart
+from runway.config.jsonnet import Importer
 from runway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,9 +38,25 @@ def test_more_than_the_time_is_an_error(errors_of: Callable, monkeypatch: pytest
 
 def test_the_child_may_die_between_two_configs(files: Files) -> None:
     assert files.load("{ a: 1 }").a == 1
-    if apart._child is not None:
-        os.kill(apart._child.pid, signal.SIGKILL)
+    os.kill(apart._started().pid, signal.SIGKILL)
     assert files.load("{ a: 2 }").a == 2
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux tells the limits of another process")
+def test_a_child_ends_by_itself_where_its_parent_was_killed_at_work(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+
+    def answer(importer: Importer, folder: str, name: str) -> tuple[str, bytes]:
+        assert apart._child is not None
+        limits.append(resource.prlimit(apart._child.pid, resource.RLIMIT_CPU)[0])
+        return asked(importer, folder, name)
+
+    asked = Importer.__call__
+    monkeypatch.setattr(Importer, "__call__", answer)
+    files.load("{ a: 1 }")
+    assert 0 < max(limits) <= 2 * apart.ORPHAN_SECONDS
 
 
 def test_a_recursion_with_an_end_is_a_config_like_others(files: Files) -> None:
@@ -62,9 +80,9 @@ def test_what_the_machine_refuses_is_no_lack_of_memory(files: Files, monkeypatch
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     apart.stop()
-    for module, name in ((apart.socket, "socketpair"), (apart.os, "dup2")):  # here, and in the child
+    for name in ("pipe", "fork", "dup2"):  # the last in the child
         with monkeypatch.context() as patch:
-            patch.setattr(module, name, refuse)
+            patch.setattr(apart.os, name, refuse)
             patch.setattr(apart.threading, "active_count", lambda: 1)  # so that the child is a fork
             with pytest.raises(ConfigError, match=r"engine cannot work: .*Too many open files"):
                 apart.evaluate_apart("{ a: 1 }", lambda folder, name: (name, b""), None, 100)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import blake2b
 from pathlib import PurePath
 from typing import Any
 
-from runway.disk import ArrowDigest
+from runway.disk import ArrowDigest, blake2b
 from runway.errors import RunwayError
 from runway.pipeline.keys.origin import without_path
 

@@ -7,7 +7,6 @@ that runs, there is none.
 
 from __future__ import annotations
 
-import linecache
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -119,6 +118,8 @@ def _loaded_text(file: str) -> bytes | None:
     if file not in _texts:
         text = _read(file)
         if text is None:
+            import linecache  # where notebooks put the text of their cells
+
             text = "".join(linecache.getlines(file)).encode("utf-8", "surrogatepass") or None
         if text is None:
             return None

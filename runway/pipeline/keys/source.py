@@ -8,10 +8,10 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runway.disk import blake2b
 from runway.pipeline.keys import names, syntax
 from runway.pipeline.keys.names import Chain, Reference, references_in
 from runway.pipeline.keys.syntax import ANNOTATIONS, DOCSTRINGS, normalise

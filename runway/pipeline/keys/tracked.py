@@ -12,11 +12,11 @@ import stat
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from runway.config.reads import NAMES, Reads, names_in
+from runway.disk import blake2b
 from runway.errors import RunwayError
 from runway.pipeline.keys.config_answers import config_state
 from runway.pipeline.keys.fingerprint import combine, digest

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import random
 import time
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from runway.disk import stays_inside
+from runway.disk import blake2b, stays_inside
 from runway.pipeline.keys.code import code_behind
 from runway.pipeline.keys.fingerprint import combine
 from runway.pipeline.keys.tracked import hash_file

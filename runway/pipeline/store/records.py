@@ -21,8 +21,11 @@ SEAL = "seal"
 """The last field of a record: the digest of the text before it. Runway 0.1 wrote none."""
 
 Form = Any
-"""A type, for a value of just this type; a dict, for one with these fields (and others, if it is sealed); a list of one
-form, for a list of such; a tuple, for a list of this length; or a function that says whether a value fits."""
+"""A type, for a value of just this type; a dict, for one with these fields (and others); a list of one form, for a list
+of such; a tuple, for a list of this length; or a function that says whether a value fits."""
+Fits = Callable[[Any], bool]
+Fields = dict[str, Fits]
+"""Of a record: what each field must fit; it may have others, if it is sealed."""
 
 
 def seal(record: dict[str, Any]) -> bytes:
@@ -31,7 +34,7 @@ def seal(record: dict[str, Any]) -> bytes:
     return f"{body[:-1]}{_sealing(body)}".encode()
 
 
-def parse(data: bytes, form: dict[str, Form]) -> dict[str, Any]:
+def parse(data: bytes, form: Fields) -> dict[str, Any]:
     """Read a record.
 
     Raises:
@@ -63,14 +66,14 @@ def unseal(data: bytes) -> tuple[dict[str, Any], bool]:
     return record, True
 
 
-def check(record: dict[str, Any], form: dict[str, Form], *, is_sealed: bool) -> None:
+def check(record: dict[str, Any], form: Fields, *, is_sealed: bool) -> None:
     """Raise a ValueError for a record that is not of a form."""
     unknown = () if is_sealed else record.keys() - form.keys()
     if unknown:  # one of them may be what was the seal
         raise ValueError(f"it has an unknown field {ascii(min(unknown))[:40]}")
-    misfit = next((name for name, inner in form.items() if not fits(record.get(name, ABSENT), inner)), None)
-    if misfit is not None:
-        raise ValueError(f"it has no proper {misfit!r}")
+    for name, fits in form.items():
+        if not fits(record.get(name, ABSENT)):
+            raise ValueError(f"it has no proper {name!r}")
 
 
 def _is_deep(value: Any) -> bool:
@@ -92,39 +95,50 @@ def _sealing(body: str) -> str:
 
 
 _SEALING_LENGTH = len(_sealing(""))
+_DIGEST = re.compile("[0-9a-f]{4,64}").fullmatch
 ABSENT = object()
 DEEPEST = 200
 LONGEST_NAME = 200
 """Characters, of a file of an entry: a system takes 255 bytes for one part of a path."""
 
 
-def fits(value: Any, form: Form) -> bool:
-    """Whether a value that JSON gave is of a form."""
+def fitting(form: Form) -> Fits:
+    """Says whether a value that JSON gave is of a form. Made once: each entry of a run is held against one."""
     if isinstance(form, type):
-        return type(value) is form
+        return lambda value: type(value) is form
     if isinstance(form, dict):
-        return type(value) is dict and all(fits(value.get(name, ABSENT), inner) for name, inner in form.items())
+        fields = fields_of(form).items()
+        return lambda value: type(value) is dict and all(fits(value.get(name, ABSENT)) for name, fits in fields)
     if isinstance(form, list):
-        return type(value) is list and all(fits(item, form[0]) for item in value)
+        item = fitting(form[0])
+        return lambda value: type(value) is list and all(map(item, value))
     if isinstance(form, tuple):
-        return type(value) is list and len(value) == len(form) and all(map(fits, value, form))
-    return form(value)
+        items = [fitting(inner) for inner in form]
+        return lambda value: (
+            type(value) is list
+            and len(value) == len(items)
+            and all(fits(one) for fits, one in zip(items, value, strict=True))
+        )
+    return form
 
 
-def maybe(form: Form) -> Callable[[Any], bool]:
+def fields_of(form: dict[str, Form]) -> Fields:
+    """What each field of a record must fit."""
+    return {name: fitting(inner) for name, inner in form.items()}
+
+
+def maybe(form: Form) -> Fits:
     """What need not be there, or may be null."""
-    return lambda value: value is ABSENT or value is None or fits(value, form)
+    fits = fitting(form)
+    return lambda value: value is ABSENT or value is None or fits(value)
 
 
-def mapping(name: Form, form: Form) -> Callable[[Any], bool]:
+def mapping(name: Form, form: Form) -> Fits:
     """A section with any names."""
-
-    def is_one(value: Any) -> bool:
-        if name is str and isinstance(form, type):  # JSON's names are text: the many digests of code, at once
-            return type(value) is dict and set(map(type, value.values())) <= {form}
-        return type(value) is dict and all(fits(key, name) and fits(item, form) for key, item in value.items())
-
-    return is_one
+    if name is str and isinstance(form, type):  # JSON's names are text: the many digests of code, at once
+        return lambda value: type(value) is dict and set(map(type, value.values())) <= {form}
+    is_name, fits = fitting(name), fitting(form)
+    return lambda value: type(value) is dict and all(is_name(key) and fits(item) for key, item in value.items())
 
 
 def anything(value: Any) -> bool:
@@ -144,7 +158,7 @@ def is_size(value: Any) -> bool:
 
 def is_digest(value: Any) -> bool:
     """Hexadecimal digits; the name of an entry's folder is such a digest too."""
-    return type(value) is str and re.fullmatch("[0-9a-f]{4,64}", value) is not None
+    return type(value) is str and _DIGEST(value) is not None
 
 
 def is_text(value: Any) -> bool:
@@ -187,31 +201,35 @@ READ_SET = {
     "flags": [str],
     "code": maybe([(str, str)]),
 }
-META_FORM: dict[str, Form] = {
-    "version": int,
-    "key": is_digest,
-    "format": is_text,
-    "content": is_digest,
-    "files": mapping(is_inside, (is_size, int, is_digest)),
-    "samples": maybe(mapping(is_inside, is_digest)),
-    "created": is_amount,
-    "node": is_text,
-    "base_key": maybe(str),
-    "seconds": is_amount,
-    "parts": PARTS,
-    "reads": maybe({"set": READ_SET, "states": mapping(str, is_state)}),
-    "notes": maybe(dict),
-    "packages": maybe([str]),
-    "value": maybe(str),
-    "upload": maybe(lambda value: type(value) is str and re.fullmatch("[0-9a-f]*", value) is not None),
-    "elsewhere": maybe(bool),
-    "evicted": maybe(bool),
-}
+META_FORM = fields_of(
+    {
+        "version": int,
+        "key": is_digest,
+        "format": is_text,
+        "content": is_digest,
+        "files": mapping(is_inside, (is_size, int, is_digest)),
+        "samples": maybe(mapping(is_inside, is_digest)),
+        "created": is_amount,
+        "node": is_text,
+        "base_key": maybe(str),
+        "seconds": is_amount,
+        "parts": PARTS,
+        "reads": maybe({"set": READ_SET, "states": mapping(str, is_state)}),
+        "notes": maybe(dict),
+        "packages": maybe([str]),
+        "value": maybe(str),
+        "upload": maybe(lambda value: type(value) is str and re.fullmatch("[0-9a-f]*", value) is not None),
+        "elsewhere": maybe(bool),
+        "evicted": maybe(bool),
+    }
+)
 """Of ``meta.json``."""
-INDEX_FORM: dict[str, Form] = {
-    "sets": [READ_SET],
-    "files": mapping(is_path, (int, int, int, int, int, str)),
-}
+INDEX_FORM = fields_of(
+    {
+        "sets": [READ_SET],
+        "files": mapping(is_path, (int, int, int, int, int, str)),
+    }
+)
 """Of ``.reads.json``: a ReadSet each, and KnownFiles."""
-JOURNAL_FORM: dict[str, Form] = {"node": is_text, "key": is_digest, "time": maybe(is_amount)}
+JOURNAL_FORM = fields_of({"node": is_text, "key": is_digest, "time": maybe(is_amount)})
 """Of a line of the journal."""
