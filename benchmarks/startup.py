@@ -1,5 +1,5 @@
 """What a user waits for before anything happens: `runway --help`, `runway prepare` where all is cached, `runway plan`,
-and `runway inspect` of a cached node.
+`runway inspect` of a cached node, and `runway runs` of a thousand.
 
     python benchmarks/startup.py [--quick] [--json FILE]
 
@@ -31,6 +31,7 @@ GOALS = {
     "runway prepare, 5 cached nodes": 0.20,
     "runway plan, the IMDb config": 0.5,
     "runway inspect, 10,000 rows": 1.0,
+    "runway runs, 1,000 runs": 1.0,
 }
 ROWS = """\
 from runway import BaseTransform, register_transform_functor
@@ -43,6 +44,21 @@ class Rows(BaseTransform):
 
         return {"train": Dataset.from_dict({"text": ["some words"] * 10_000, "label": [0, 1] * 5_000})}
 """
+
+
+def write_runs(folder: Path, count: int = 1000) -> None:
+    """Runs as they stand on disk, each with the records that a list of runs is made of, in their usual sizes."""
+    packages = {f"some-package-{number}": "1.2.3" for number in range(250)}
+    facts = {"status": "finished", "config": "config.json", "experiment": "many", "packages": packages}
+    facts |= {"started": "2026-01-01T10:00:00+0000", "ended": "2026-01-01T10:02:05+0000"}
+    config = {"train": {"batch_size": 8}, "own": {f"setting_{number}": number for number in range(300)}}
+    for version in range(count):
+        files = {"train/provenance": facts, "train/config": config, "test/default/provenance": facts}
+        files["test/default/metrics"] = {"accuracy": version / count, "f1": 0.5}
+        for name, content in files.items():
+            path = folder / f"many_V{version}" / f"{name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def runway_command() -> list[str]:
@@ -82,6 +98,7 @@ def main() -> int:
         rows = folder / "rows/config.jsonnet"
         pipeline = {"transforms": {"output:Rows": {"transform_name": "Rows"}}}
         rows.write_text(json.dumps({"experiment_name": "rows", "data_pipeline": pipeline}), encoding="utf-8")
+        write_runs(folder / "runs")
         commands = {
             "python -c pass": [sys.executable, "-c", "pass"],
             "python -c 'import _gojsonnet'": [sys.executable, "-c", "import _gojsonnet"],
@@ -89,6 +106,7 @@ def main() -> int:
             "runway prepare, 5 cached nodes": [*runway_command(), "prepare", str(config)],
             "runway plan, the IMDb config": [*runway_command(), "plan", imdb],
             "runway inspect, 10,000 rows": [*runway_command(), "inspect", str(rows), "output:Rows", "--head", "5"],
+            "runway runs, 1,000 runs": [*runway_command(), "runs", str(folder / "runs"), "--sort", "accuracy"],
         }
         for command in commands.values():  # unmeasured: fills the cache, compiles what is not compiled yet
             seconds_of(command, folder)

@@ -90,19 +90,27 @@ def _write(message: str, *, show: bool) -> None:
         print(stamp, message, file=file, flush=True)
 
 
+MOST_ROWS = 300
+"""That are drawn as a table."""
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, stdout: bool = True) -> None:
-    """Print a table; numbers are aligned to the right."""
+    """Print a table; numbers are aligned to the right. Many rows stand in plain columns: to draw them takes seconds."""
+    rows = [list(row) for row in rows]
+    target = sys.stdout if stdout else sys.stderr
+    if len(rows) > MOST_ROWS:
+        lines = in_columns([list(columns), *([str(_cell(value)) for value in row] for row in rows)])
+        target.write("\n".join([*([title] if title else []), *lines, ""]))
+        return
     from rich.console import Console
     from rich.table import Table
 
-    rows = [list(row) for row in rows]
     drawn = Table()
     for index, column in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in rows)
         drawn.add_column(column, justify="right" if numbers and rows else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(_cell(value) for value in row))
-    target = sys.stdout if stdout else sys.stderr
     width = None if target.isatty() else 120
     console = Console(file=target, width=width, markup=False, highlight=False)
     if title:  # rich would wrap a title to the width of the table

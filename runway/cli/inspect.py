@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from runway.cli.open_config import open_data_pipeline
 from runway.errors import ConfigError, DataError, did_you_mean
 from runway.log import at_terminal, human_bytes, human_seconds, table
+from runway.masking import hidden, hide
 from runway.pipeline.plan import CACHED
 from runway.pipeline.store.base import DamagedEntry
 from runway.transforms.arrow_tables import RowTable, row_tables
@@ -134,11 +135,12 @@ def _print(found: Found, arguments: argparse.Namespace) -> None:
     if arguments.json:
         told: dict[str, Any] = {"node": arguments.node, "state": found.state, **_plain(summary)}
         told["splits"] = {part.name: _plain(part._asdict()) for part in parts}
+        told = hidden(told, by_name=False)  # of data: a column that is called `token` holds no secret
         sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return
     if not parts:
         summary = describe(found.data, count, closely=True)
-    sys.stdout.write("\n".join([f"{arguments.node}: {found.state}", *summary_lines(summary)]) + "\n")
+    sys.stdout.write(hide("\n".join([f"{arguments.node}: {found.state}", *summary_lines(summary)])) + "\n")
     for part in parts:
         met = f", {part.matching:,} of them meet --where" if conditions else ""
         columns = list(dict.fromkeys(name for row in part.head for name in row))

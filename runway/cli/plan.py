@@ -16,8 +16,6 @@ from runway.pipeline import drawing, plan_table
 if TYPE_CHECKING:
     from runway.pipeline.plan import Plan, Step
 
-MOST_ROWS = 300
-"""Above it, and where nobody looks at a terminal, there are plain columns: a drawn table takes seconds."""
 MOST_DRAWN = 1000
 """Nodes: more make a picture that no program opens."""
 FORMATS = ("text", "mermaid", "dot", "svg", "png")
@@ -55,7 +53,7 @@ def _plain(plan: Plan, step: Step) -> dict[str, Any]:
 
 def _print_plan(plan: Plan) -> None:
     rows = plan_table.rows(plan)
-    if sys.stdout.isatty() and len(rows) <= MOST_ROWS:
+    if sys.stdout.isatty() and len(rows) <= log.MOST_ROWS:
         from rich.text import Text
 
         looks = drawing.LOOKS

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import graphlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runway.pipeline.graph import inputs_of
 from runway.pipeline.plan import CACHED, IDLE, MAYBE, RUN
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ LOOKS = {
     MAYBE: Look("#fdf3c8", "#a68a16", "yellow"),
     IDLE: Look("#eeeeee", "#8a8a8a", "dim"),
 }
+NO_STATE, NO_LOOK = "", Look("#f6f8fa", "#8a8a8a", "")
 CODE_LOOK = Look("#e6e9fb", "#5562b8", "blue")
 
 
@@ -41,11 +44,29 @@ class Drawing(NamedTuple):
         states: {node: its state}, in dependency order.
         edges: (from, to) of nodes.
         code: {node: functions and classes of the project that its code refers to}; empty where they are not asked for.
+        details: {node: what stands below its name in a picture}.
     """
 
     states: Mapping[str, str]
     edges: tuple[tuple[str, str], ...]
     code: Mapping[str, tuple[str, ...]]
+    details: Mapping[str, str] = {}
+
+
+def drawing_of_config(transforms: Mapping[str, Any]) -> Drawing:
+    """The pipeline of a run, by its resolved config: nothing is imported, and its nodes have no state.
+
+    Args:
+        transforms: the section ``data_pipeline.transforms``.
+
+    Raises:
+        graphlib.CycleError: it has a cycle.
+    """
+    inputs = {name: [above for above in inputs_of(node) if above in transforms] for name, node in transforms.items()}
+    order = graphlib.TopologicalSorter(inputs).static_order()
+    edges = tuple((above, name) for name, names in inputs.items() for above in names)
+    details = {name: str(node.get("transform_name", "")) for name, node in transforms.items()}
+    return Drawing(dict.fromkeys(order, NO_STATE), edges, {}, details)
 
 
 def drawing_of(plan: Plan, *, code: bool = False) -> Drawing:

@@ -111,14 +111,12 @@ class Entries:
         last = self.last(node)
         if last is None:
             return ["its entry is gone"]
-        if last.is_receipt:
-            return ["it was not kept"]
         reasons = parts.differences(last.meta["parts"])
         reads = last.meta.get("reads")
         if reads:
             now = self._states(reads["set"], {})
             reasons += changes(reads["states"], now)
-        return reasons or ["its entry is gone"]
+        return reasons or ["it was not kept" if last.is_receipt else "its entry is gone"]
 
     def last(self, node: str) -> Entry | None:
         """The entry that a node of this name had last, as far as it is there."""

@@ -93,7 +93,7 @@ class Comparison:
         data: ``(node, key in each)``, those that differ only.
         reasons: of each other run, ``{node: what its data differs by}``.
         facts: what else differs: commit, Python, packages.
-        diff: the code's difference as text.
+        diff: the code's difference as text, of each other run in turn.
         values: ``(metric, value in each)``.
         against: each other run.
     """
@@ -172,7 +172,7 @@ def compare(paths: Sequence[Path], *, test: str | None = None) -> Comparison:
         reasons=[_reasons(runs[0], run) for run in runs[1:]],
         data=differences([_keys(run) for run in runs]),
         facts=differences([_facts(run) for run in runs]),
-        diff=code_diff(runs[0], runs[1]) if len(runs) == 2 else "",
+        diff="\n".join(text for run in runs[1:] if (text := code_diff(runs[0], run)))[:_LONGEST_DIFF],
         values=[(name, [run.metrics.get(name, ABSENT) for run in runs]) for name in names],
         against=[
             _against(runs[0], runs[at], (samples[0], samples[at]), (summed[0], summed[at]))
@@ -304,7 +304,7 @@ def code_diff(first: ReadRun, second: ReadRun) -> str:
         a, b = (f"{run.name}, not committed" for run in (first, second))
         lines = difflib.unified_diff(first.diff.splitlines(), second.diff.splitlines(), a, b, lineterm="")
         parts.append("\n".join(lines))
-    return "\n".join(parts)[:_LONGEST_DIFF]
+    return "\n".join(parts)
 
 
 def _git_diff(first: str, second: str) -> str | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_CHANGED = 500
 """Rows of each kind in a page."""
-_SHOWN, _WIDTH = 5, 60  # on the terminal
+_SHOWN, _WIDTH, _DIFF_SHOWN = 5, 60, 60  # on the terminal
 _PREDICTED = ("predicted_class_label", "predicted_class_id", "prediction", "predictions", "hypothesis")
 _SECTIONS = (("settings", "Settings"), ("code", "Code"), ("data", "Data"), ("facts", "Surroundings"))
 _SAME = {
@@ -37,6 +37,8 @@ def print_comparison(found: Comparison) -> None:
             table(title, heads, [[name, *map(_cut, row)] for name, *row in rows])
         elif part in _SAME:
             info(_SAME[part])
+        if part == "code" and found.diff:
+            _print_diff(found.diff.splitlines())
     if found.values:
         heads = [f"{one.run.name} to {names[0]}" for one in found.against]
         rows = [[name, *(told(value) for value in row), *_verdicts(found, name)] for name, row in found.values]
@@ -48,6 +50,14 @@ def print_comparison(found: Comparison) -> None:
             info(_told_changed(names[0], one))
             columns, rows = changed_rows(found, at, _SHOWN)
             table("", columns, [[_cut(told(value)) for value in row] for row in rows])
+
+
+def _print_diff(lines: Sequence[str]) -> None:
+    import sys
+
+    sys.stdout.write("\n".join([*lines[:_DIFF_SHOWN], ""]))
+    if len(lines) > _DIFF_SHOWN:
+        info(f"{len(lines) - _DIFF_SHOWN:,} more lines of the code's difference: --html shows all")
 
 
 def comparison_page(found: Comparison) -> Page:

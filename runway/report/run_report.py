@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 from runway.errors import RunwayError
 from runway.experiment.folders.read_run import ReadRun, read_run
 from runway.log import human_bytes, human_seconds, warning
+from runway.pipeline.drawing import drawing_of_config
+from runway.pipeline.picture import svg
 from runway.report import charts
 from runway.report.durations import took
 from runway.report.metric_sums import MOST_PAIRS, SummedMetric, bleu_of, summed_metrics, text_sums, translations
-from runway.report.page import Page, number, told
-from runway.report.pipeline_picture import pipeline_picture
+from runway.report.page import Page, number, own_markup, told
 from runway.report.samples import Samples
 from runway.report.settings import config_lines
 from runway.uncertainty.intervals import Interval, Sums, interval
@@ -57,7 +59,10 @@ def report_page(run: ReadRun) -> Page:
     transforms = (run.config.get("data_pipeline") or {}).get("transforms") or {}
     if transforms:
         page.section("Data")
-        page.picture(pipeline_picture(transforms))
+        try:
+            page.picture(own_markup(svg(drawing_of_config(transforms))))
+        except graphlib.CycleError:
+            page.note("The pipeline has a cycle.")
         page.table(
             ["split", "rows", "batches"],
             [(name, one.get("rows"), one.get("batches")) for name, one in run.data.items()],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CONFIG = """\
 {
   experiment_name: 'look',
+  own: { api_key: 'sk-not-for-all-1' },
   data_pipeline: {
     transforms: {
       'input:Load': { transform_name: 'LoadHFDataset', setup_kwargs: { dataset_path: 'reviews.csv' } },
@@ -27,6 +28,7 @@ CONFIG = """\
       'process:rows': { transform_name: 'Make', setup_kwargs: { what: 'rows' } },
       'process:frame': { transform_name: 'Make', setup_kwargs: { what: 'frame' } },
       'process:number': { transform_name: 'Make', setup_kwargs: { what: 'number' } },
+      'process:secret': { transform_name: 'Make', setup_kwargs: { what: 'secret' } },
       'process:loader': { transform_name: 'Make', setup_kwargs: { what: 'loader' }, cache: false },
     },
   },
@@ -47,6 +49,8 @@ class Make(BaseTransform):
             import pandas as pd
 
             return pd.DataFrame(rows)
+        if self.what == "secret":
+            return [{"said": "with " + self.global_config.own.api_key, "token": "a word"}]
         if self.what == "loader":
             import torch
 
@@ -112,13 +116,14 @@ def test_other_values_are_told_alike_when_they_are_kept(looked_at: Project) -> N
     code = """
         import json
         from runway.cli import main
-        for node in ("rows", "frame", "number", "loader"):
+        for node in ("rows", "frame", "number", "loader", "secret"):
             print("#", main(["inspect", "config.jsonnet", f"process:{node}", "--json"]))
     """
     runs = [looked_at.python("-c", textwrap.dedent(code)).stdout for _ in range(2)]
-    fresh, kept = ([json.loads(part) for part in text.split("# 0\n")[:4]] for text in runs)
+    fresh, kept = ([json.loads(part) for part in text.split("# 0\n")[:5]] for text in runs)
     assert [{**one, "state": ""} for one in fresh] == [{**one, "state": ""} for one in kept]
-    rows, frame, number, loader = kept
+    rows, frame, number, loader, secret = kept
+    assert secret["splits"][""]["head"] == [{"said": "with ***", "token": "a word"}]
     assert (rows["type"], frame["type"]) == ("list", "DataFrame")
     for told in (rows, frame):
         assert told["splits"][""]["head"] == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import graphlib
 import itertools
 import re
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from runway.pipeline.drawing import Drawing, dot, mermaid, tree
-from runway.pipeline.picture import _layers, picture
+from runway.pipeline.drawing import Drawing, dot, drawing_of_config, mermaid, tree
+from runway.pipeline.picture import _layers, picture, svg
 
 EDGES = (("a", "b"), ("b", "c"), ("b", "d"), ("x", "d"), ("d", "e"), ("a", "e"))
 NAMES = ("a", "x", "b", "c", "d", "e")
@@ -70,3 +71,22 @@ def test_a_picture_needs_no_program(form: str) -> None:
     assert {*NAMES, "ops.clean", "not needed", "code"} <= set(words)
     assert content == picture(DRAWING, form)
     assert picture(Drawing({}, (), {}), form).startswith(b"<?xml")
+
+
+def test_a_run_s_pipeline_is_drawn_by_its_config_alone() -> None:
+    nodes = {
+        "process:<b>": {
+            "transform_name": "Gone",
+            "input_node": ["input:A", "input:elsewhere"],
+            "inputs": {"x": "input:B"},
+        },
+        "input:B": {"transform_name": "B"},
+        "input:A": {"transform_name": "A"},
+    }
+    drawn = drawing_of_config(nodes)
+    assert drawn.edges == (("input:A", "process:<b>"), ("input:B", "process:<b>"))
+    picture = ET.fromstring(svg(drawn))
+    titles = [title.text for title in picture.iter("{http://www.w3.org/2000/svg}title")]
+    assert sorted(titles, key=str) == ["input:A: A", "input:B: B", "process:<b>: Gone"]
+    with pytest.raises(graphlib.CycleError):
+        drawing_of_config({"a": {"input_node": "b"}, "b": {"input_node": "a"}})

@@ -152,3 +152,11 @@ def test_a_damaged_value_is_a_reason(plan: Any, tmp_path: Path) -> None:
     value.write_bytes(b"?")
     assert plan(LOAD) == {"output:L": ("run", ["its entry was damaged"])}
     assert plan(LOAD, prepare=True) == {"output:L": ("cached", [])}
+
+
+def test_an_uncached_output_runs_again_for_what_differs(plan: Any) -> None:
+    plan(nodes(cache=False), prepare=True)
+    transforms = {"output:A": nodes(cache=False)["input:A"]}
+    assert plan(transforms, prepare=True)["output:A"] == ("cached", ["it ran on this data before"])
+    transforms = {"output:A": nodes(2, cache=False)["input:A"]}
+    assert plan(transforms)["output:A"] == ("run", ["argument value 1 → 2"])

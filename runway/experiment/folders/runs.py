@@ -131,15 +131,23 @@ def _version(path: Path) -> int:
 def _run_folders(root: Path) -> Iterator[Path]:
     """Folders that hold ``train`` or ``test`` with a provenance; nothing is looked for inside them."""
     for path, folders, _ in os.walk(root):
-        folder = Path(path)
-        if any((folder / TRAIN).glob(PROVENANCE)) or any((folder / TEST).glob(f"*/{PROVENANCE}")):
+        if (TRAIN in folders and os.path.isfile(os.path.join(path, TRAIN, PROVENANCE))) or (
+            TEST in folders and _records_of_tests(path)
+        ):
             folders.clear()
-            yield folder
+            yield Path(path)
         folders[:] = [name for name in folders if not name.startswith(".")]  # what --reset has moved aside
 
 
+def _records_of_tests(path: str | Path) -> list[Path]:
+    """The records of a version's tests, by name. Many versions are listed: a glob takes twice as long."""
+    folder = os.path.join(path, TEST)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [Path(folder, name, PROVENANCE) for name in names if os.path.isfile(f"{folder}/{name}/{PROVENANCE}")]
+
+
 def _describe(path: Path) -> FoundRun:
-    record, tests = path / TRAIN / PROVENANCE, sorted((path / TEST).glob(f"*/{PROVENANCE}"))
+    record, tests = path / TRAIN / PROVENANCE, _records_of_tests(path)
     statuses = {test.parent.name: str(_read(test).get("status", UNKNOWN)) for test in tests}
     training = _read(record)
     if training.get("status") == RUNNING and was_killed(path):
