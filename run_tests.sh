@@ -13,4 +13,4 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 # A test that hangs fails with its stack; where no signal reaches it, its process ends, with the stacks of all threads.
 # (Those marked `long` need more: --timeout 0 -o faulthandler_timeout=0.)
 limits=(--timeout 300 -o faulthandler_timeout=400 -o faulthandler_exit_on_timeout=true)
-exec "$PYTHON" -m pytest -n 2 --dist worksteal "${limits[@]}" -m "not slow and not ray and not gpu" "$@"
+exec "$PYTHON" -m pytest -n 2 --dist worksteal "${limits[@]}" -m "not slow and not ray and not gpu and not long" "$@"

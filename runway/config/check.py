@@ -237,7 +237,9 @@ def _check_names(section: dict, expected: Names, path: ConfigPath) -> Iterator[F
     required = [key for key, value in expected.of.items() if isinstance(value, Required)]
     for name, value in section.items():
         inside = (*path, name)
-        if isinstance(value, dict) and value and not any(key in value for key in required):
+        if "\0" in name:
+            yield inside, f"a name in `{format_path(path)}` must not hold a NUL character: {name!r}", None
+        elif isinstance(value, dict) and value and not any(key in value for key in required):
             # an override of a misspelt node makes a node that has nothing else
             others = [other for other in section if other != name]
             message = f"`{format_path(inside)}` must have the key `{required[0]}`"
@@ -276,6 +278,10 @@ def _check_keywords(section: dict, expected: Keywords, path: ConfigPath) -> Iter
 
 
 def _check_fit(value: Any, annotation: str, path: ConfigPath) -> Iterator[Finding]:
+    texts = value if isinstance(value, list) else [value]
+    if annotation != "Any" and any(isinstance(text, str) and "\0" in text for text in texts):
+        yield path, f"`{format_path(path)}` must not hold a NUL character, but is {value!r} instead", None
+        return
     takes = read_annotation(annotation)
     wrong = misfit(value, takes) if takes is not None else None
     if wrong is not None:

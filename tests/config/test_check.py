@@ -39,6 +39,13 @@ CONFIG_TEXT = """
 @pytest.mark.parametrize(
     ("override", "message", "hint"),
     [
+        ("meta.default_cache_dir='a\0b'", "`meta.default_cache_dir` must not hold a NUL character", None),
+        ("meta.user_modules=['a', 'b\0']", "`meta.user_modules` must not hold a NUL character", None),
+        (
+            "data_pipeline.transforms={'input:\0': {transform_name: 'Load'}}",
+            "must not hold a NUL character: 'input:",
+            None,
+        ),
         ("train.bacth_size=3", "unknown key `train.bacth_size`", "did you mean 'batch_size'?"),
         ("train.batch_size=x", "`train.batch_size` must be a whole number from 1, but is 'x' instead", None),
         ("train.batch_size=1.5", "`train.batch_size` must be a whole number from 1, but is 1.5 instead", None),

@@ -24,6 +24,7 @@ from runway.experiment.checkpoint_content import read_checkpoint
 from tests.experiment.tiny import same_weights, tiny_config, weights
 from tests.faults.stopped_training import WRITES, outcome, stopped_config
 from tests.faults.stops import Stop, differences, run, stopped_until_done
+from tests.faults.watch import exit_code
 
 KEPT = {"save_top_k": -1, "monitor": "val_loss", "mode": "min"}
 LONGER = "train.trainer_paras.max_epochs=3"
@@ -89,7 +90,7 @@ def _begin(project: Path, *words: str) -> tuple[int, Path]:
 
 
 def _end(child: int, log: Path) -> tuple[int, str]:
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = exit_code(child, 200)
     text = log.read_text(errors="replace")
     log.unlink()
     return code, text

@@ -16,7 +16,7 @@ from typing import Any
 
 from runway.cli.app import main
 from tests.faults import watch
-from tests.faults.watch import KILL, RUN, KillAt, kill, living
+from tests.faults.watch import KILL, RUN, KillAt, exit_code, kill, living
 
 COUNTS = "KILL_COUNTS"
 OF_THE_RUN = {"created", "seconds", "seal", "upload", "elsewhere"}
@@ -119,7 +119,7 @@ def prepare(project: Path, *more: str, at: KillAt | None = None, counts: Path | 
     """``runway prepare`` to its end; gives its exit code, or minus the signal that ended it."""
     environment = {KILL: json.dumps(at) if at else "", **({COUNTS: str(counts)} if counts else {})}
     child = start(project, ["prepare", "killed.jsonnet", *more], environment, project / "log")
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return exit_code(child, 120)
 
 
 def all_gone(project: Path, seconds: float) -> bool:

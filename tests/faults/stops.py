@@ -23,6 +23,7 @@ from pathlib import Path
 from runway.cli.app import main
 from tests.faults import stopped_training
 from tests.faults.stopped_training import PLACES, SIGNALS, VARIANTS, outcome, stopped_config
+from tests.faults.watch import exit_code
 
 # How often each place is reached in a whole training, at the least; a resumed one may end before.
 OFTEN = {"step": 12, "fetch": 12, "validation": 8, "evaluation": 3, "save": 5, "epoch": 2}
@@ -55,8 +56,7 @@ def run(project: Path, log: Path, *, resume: bool, stop: str | None = None) -> t
         stopped_training.arm(stop)
         code = main(["train", "stopped.jsonnet", *(["--resume"] if resume else [])])
         os._exit(code)  # to tear the copy of all that was imported down takes longer than the run
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
+    code = exit_code(child, 200)
     return (code if code >= 0 else 128 - code), time.time()
 
 
@@ -66,7 +66,7 @@ def run_ranks(project: Path, log: Path, *, resume: bool, stop: str | None = None
     environment = {**os.environ, "STOP_LOG": str(project / "signal_sent"), "STOP": stop or "", "STOP_IN": str(project)}
     with log.open("a") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
-        code = process.wait()
+        code = process.wait(timeout=240)
         longest = time.monotonic() + 60
         while not _is_over(process.pid):
             if time.monotonic() > longest:  # a rank waits for one that has ended

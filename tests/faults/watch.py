@@ -6,6 +6,7 @@ import collections
 import contextlib
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -123,6 +124,18 @@ def living(run: str) -> list[int]:
             if f"{RUN}={run}".encode() in marks and int(path.name) != os.getpid():
                 found.append(int(path.name))
     return found
+
+
+def exit_code(child: int, seconds: float) -> int:
+    """How a child of this process ended; raise, and kill it, where it has not after so many seconds."""
+    watched = os.pidfd_open(child)
+    in_time = select.select([watched], [], [], seconds)[0]
+    os.close(watched)
+    if not in_time:
+        kill(child)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert in_time, f"process {child} was still at work after {seconds:.0f} seconds"
+    return code
 
 
 def kill(process: int) -> None:

@@ -92,7 +92,7 @@ def test_a_task_of_an_array_requeues_itself(cluster: Cluster, monkeypatch: pytes
         if job == first and waits.exists():
             wait_for(lambda: log.is_file() and "at work" in log.read_text(), process)
             warn_of_the_end(process)
-            process.wait()
+            process.wait(timeout=60)
             waits.unlink()
 
     assert cluster.run(meanwhile=end_the_time) == [first, first, second]

@@ -193,7 +193,7 @@ def test_two_processes_at_once_and_quietly(tmp_path):
     command = [sys.executable, "-c", code]
     settings = {"cwd": ROOT.parents[1], "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     runs = [subprocess.Popen(command, text=True, **settings) for _ in range(2)]
-    assert [(run.communicate()[0], run.returncode) for run in runs] == [("", 0), ("", 0)]
+    assert [(run.communicate(timeout=120)[0], run.returncode) for run in runs] == [("", 0), ("", 0)]
     assert not list(tmp_path.rglob("*.arrow"))
 
 

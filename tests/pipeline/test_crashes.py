@@ -161,7 +161,7 @@ def test_killed_while_it_writes_200_mb(transform: str, crashing: Cached, tmp_pat
     process = crashing.project.start("prepare", "config.jsonnet", override, env={**crashing.env, "KILL": str(flag)})
     wait_for(flag.exists)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     cache = crashing.project.path / "cache"
     assert not list(cache.glob("[0-9a-f][0-9a-f]/[0-9a-f]*/meta.json"))  # nothing half-written is there

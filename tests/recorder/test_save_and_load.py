@@ -294,7 +294,7 @@ def test_readers_never_see_a_half_written_file(tmp_path):
     reader.start()
     for _ in range(20):
         recorder.save_to_disk()
-    reader.join()
+    reader.join(60)
     assert failures == []
 
 

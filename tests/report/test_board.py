@@ -27,7 +27,7 @@ def board(tmp_path: Path) -> Iterator[Board]:
         thread.start()
         yield served
         served.shutdown()
-        thread.join()
+        thread.join(30)
 
 
 def ask(board: Board, path: str, method: str = "GET", host: str | None = None) -> tuple[int, str]:

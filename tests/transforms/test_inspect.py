@@ -50,7 +50,7 @@ def test_at_a_terminal_it_stops_with_the_data_in_scope() -> None:
     said = b""
     while chunk := _read(mine):
         said += chunk
-    assert process.wait() == 0
+    assert process.wait(timeout=60) == 0
     text = said.decode()
     assert "Data under inspection: {'a': 1}" in text
     assert "(Pdb)" in text

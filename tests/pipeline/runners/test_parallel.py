@@ -331,7 +331,7 @@ def test_a_node_for_a_person_makes_a_run_serial_at_a_terminal_only(project: Proj
     with contextlib.suppress(OSError):  # the other side is closed
         while chunk := os.read(mine, 1024):
             said += chunk
-    assert process.wait() == 0
+    assert process.wait(timeout=120) == 0
     assert b"all nodes run in this process: process:stop stops for a person to look" in said
     assert b"(Pdb)" in said
 

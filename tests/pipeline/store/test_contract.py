@@ -232,7 +232,7 @@ def test_of_those_that_start_together_one_computes(place: Place) -> None:
 
     def compute() -> None:
         store = place.open()
-        start.wait()
+        start.wait(60)
         for index in range(20):
             key = f"{index:032x}"
             with store.claim(key, "input:A"):
@@ -256,7 +256,7 @@ def test_never_two_claim_one_key_at_once(place: Place) -> None:
 
     def claim_often(index: int) -> None:
         store = place.open("two" if in_bucket and index % 2 else "one")
-        start.wait()
+        start.wait(60)
         for _ in range(rounds):
             with store.claim(KEY, "input:A"):
                 inside[0] += 1

@@ -92,7 +92,7 @@ def test_of_many_who_create_one_succeeds(bucket: str) -> None:
 
     def create(index: int) -> None:
         place = open_objects(f"s3://{bucket}/prefix")
-        start.wait()
+        start.wait(60)
         for round_ in range(5):
             if place.create(f"a/{round_}", str(index).encode()) is not None:
                 made.append(round_)

@@ -145,7 +145,7 @@ def test_no_machine_s_reads_are_lost(machines: Machines) -> None:
 
     def note(index: int) -> None:
         store = machines.open(f"machine{index}")
-        start.wait()
+        start.wait(60)
         store.write_read_index(KEY, [READS[index]], {})
 
     others = [threading.Thread(target=note, args=[index]) for index in range(len(READS))]
