@@ -107,12 +107,19 @@ def drive(
             continue  # it was faster than the signal
         expected = (1, 0) if at.who == "worker" else (-9,)
         assert code in expected, f"{at} in {project} ended with {code}: {log(project)}"
+        whole_ones = None
         if chance.random() < 0.5:  # otherwise what is left of the killed run is met by the next one
             assert prepared.all_gone(project, ENDS_WITHIN), f"after {at} a process lives on"
+            whole_ones = committed(project / ("bucket" if where == "url" else "cache"))
+        before = computed(project)
         code = prepared.prepare(project, *options(project, where, False))
         assert code == 0, f"after {at} in {project}: {code}: {log(project)}"
         assert prepared.all_gone(project, ENDS_WITHIN), f"after {at} a process lives on"
         assert "Traceback" not in log(project), log(project)
+        if whole_ones is not None:
+            twice = whole_ones & set(computed(project)[len(before) :])
+            assert not twice, f"after {at} in {project} computed again though it was there: {twice}"
+            done["kept of the killed run"] += len(whole_ones)
         try:
             done += look(project, whole[way])
         except AssertionError as error:
@@ -121,6 +128,18 @@ def drive(
         if workers:
             done[f"killed: {at.who}"] += 1
     raise AssertionError("too few runs were killed")
+
+
+def committed(root: Path) -> set[str]:
+    """The nodes whose entries are there with their values."""
+    metas = [json.loads(path.read_bytes()) for path in root.glob("[0-9a-f][0-9a-f]/*/meta.json")]
+    return {meta["node"] for meta in metas if meta["format"] != "none"} - {"output:none"}
+
+
+def computed(project: Path) -> list[str]:
+    """The nodes that were computed, in their order."""
+    trace = project / "trace.log"
+    return trace.read_text(encoding="utf-8").split("\n") if trace.exists() else []
 
 
 def options(project: Path, where: str, workers: bool) -> list[str]:
