@@ -102,7 +102,7 @@ def measure(trials: int, parallel: int) -> dict[str, float]:
         path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
         env = {**os.environ, "PYTHONPATH": path, "FITS": str(folder / "fits"), "OMP_NUM_THREADS": "1"}
         floor = ["-c", "import torch, lightning.pytorch"]
-        floors = [seconds_of([sys.executable, *floor], folder, env)[0] for _ in range(3)]
+        floors = [seconds_of([sys.executable, *floor], folder, env)[0] for _ in range(min(trials, 3))]
         rates = ",".join(f"{number}e-6" for number in range(1, trials + 1))
         values = f"train.optimizer_config.optimizer_params.lr={rates}"
         command = [sys.executable, "-m", "runway", "sweep", "c.jsonnet", "--grid", values]
@@ -130,10 +130,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="two trials")
+    parser.add_argument("--quick", action="store_true", help="one trial")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
-    found = measure(2 if arguments.quick else arguments.trials, arguments.parallel)
+    found = measure(1 if arguments.quick else arguments.trials, arguments.parallel)
     floor = found["floor"]
     print(f"{'seconds':<52}{'':>8}{'ratio':>8}")
     for name, value in (

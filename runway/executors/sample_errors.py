@@ -16,6 +16,7 @@ from typing import Any
 from torch.utils.data import DataLoader, IterDataPipe, MapDataPipe, get_worker_info
 
 from runway.errors import DataError, RunwayError
+from runway.library_internals import free_logging
 from runway.user_code import user_traceback
 
 _MARK = "runway: "
@@ -201,6 +202,7 @@ def worker_death(error: BaseException) -> SampleError | None:
     found = [_workers[int(pid)] for pid in (match[1].split(",") if match else ()) if int(pid) in _workers]
     if not found:
         return None
+    free_logging()  # torch raises out of a signal handler
     reading, number, process = found[0]
     process.join(1)
     row, code = reading.at[number], process.exitcode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -113,6 +114,7 @@ def test_a_worker_that_dies_names_its_row(end, told):
             _read(Rows(end), num_workers=2)
     finally:
         gc.enable()
+    assert not logging._lock._is_owned()
     assert told in caught.value.message
     assert "row 13" in str(caught.value)
     assert "worker 1" in caught.value.where
