@@ -25,6 +25,7 @@ _HOMES = {
     "BaseExecutor": "runway.executors",
     "RunwayExperiment": "runway.experiment",
     "last_run_path": "runway.experiment.folders.runs",
+    "load_run": "runway.experiment.loading_runs",
     "RunwayError": "runway.errors",
 }
 __all__ = sorted([*_HOMES, "__version__"])
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from runway.executors import BaseExecutor
     from runway.experiment import RunwayExperiment
     from runway.experiment.folders.runs import last_run_path
+    from runway.experiment.loading_runs import load_run
     from runway.metrics import load_metric
     from runway.pipeline import DataPipeline
     from runway.recorder import EvalRecorder

@@ -28,7 +28,7 @@ SPINE = [
     {"pipeline"},
     {"executors"},
     {"experiment"},
-    {"report", "sweep", "launch"},
+    {"report", "sweep", "launch", "testing"},
     {"cli"},
 ]
 """The floors, from the ground up: a module imports from its own room and from floors below."""
@@ -41,7 +41,7 @@ DOORS = {"__init__", "__main__", "data_module"}
 HEAVY = {"torch", "lightning", "transformers", "datasets", "evaluate", "pandas", "wandb", "ray", "pyarrow", "numpy"}
 HEAVY |= {"sklearn", "scipy", "matplotlib", "peft", "optuna", "tensorboard", "sacrebleu", "tokenizers", "PIL"}
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if "templates" not in path.parts)  # those are of projects
 # Modules that `evaluate` copies into a folder of its own and runs there; they are data to the package.
 METRIC_MODULES = {
     path for path in PACKAGE.glob("metrics/*.py") if "(evaluate.Metric)" in path.read_text(encoding="utf-8")

@@ -22,6 +22,8 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 # command: (module with run(arguments), one line of help, what it takes)
 COMMANDS = {
+    "init": ("runway.cli.init", "make a project that runs at once, from a template", "folder"),
+    "new": ("runway.cli.new", "add a transform, an executor or an experiment to the project, with a test", "none"),
     "prepare": ("runway.cli.prepare", "bring the data pipeline up to date", "config"),
     "train": ("runway.cli.experiments", "prepare, then train a new version of the experiment", "config"),
     "test": ("runway.cli.experiments", "test the best checkpoint of the latest version", "config"),
@@ -41,12 +43,15 @@ COMMANDS = {
     "submit": ("runway.cli.submit", "send prepare, train and test to a cluster, as jobs on a snapshot", "config"),
     "jobs": ("runway.cli.jobs", "list the jobs that were submitted, show their logs, cancel them", "none"),
     "translate": ("runway.cli.translate", "translate texts with the model that a test has exported", "run"),
+    "predict": ("runway.cli.predict", "say what a trained run predicts for the rows of a file", "run"),
+    "export": ("runway.cli.export", "write a trained model as transformers loads it, with a card", "run"),
     "plan": ("runway.cli.plan", "say what prepare would run, why, and how long that takes", "config"),
     "graph": ("runway.cli.plan", "draw the data pipeline with the state of each node", "config"),
     "inspect": ("runway.cli.inspect", "look at what a node of the data pipeline gives", "config"),
     "config": ("runway.cli.configs", "print the resolved config, or what differs between two", "config"),
     "ops": ("runway.cli.ops", "list the transforms, ready-made and your own", "none"),
     "show": ("runway.cli.ops", "print every setting of a transform or an executor", "name"),
+    "freeze": ("runway.cli.freeze", "put on record what a config comes to, and say what has moved since", "config"),
     "cache": ("runway.cli.cache", "list, shrink or check the cache", "cache"),
 }
 

@@ -61,9 +61,15 @@ def add_arguments(command: argparse.ArgumentParser, name: str, takes: str) -> No
         _add_graph_arguments(command)
     if name == "prepare":
         command.add_argument("--audit", action="store_true", help="see all that runs, and whether the keys know it")
-    if takes == "config" and name not in ("config", "plan", "graph", "sweep"):  # a sweep's is the one of its trials
+    if takes == "config" and name not in (
+        "config",
+        "plan",
+        "graph",
+        "sweep",
+        "freeze",
+    ):  # a sweep's is the one of its trials
         add_runner_arguments(command)
-    if takes == "config" and name not in ("config", "plan"):
+    if takes == "config" and name not in ("config", "plan", "freeze"):
         command.add_argument("--use_dummy_data", action="store_true", help="load a few rows only")
     if name in ("prepare", "train", "test", "eval", "run", "inspect"):
         add_debugger_arguments(command)
@@ -75,6 +81,24 @@ def add_arguments(command: argparse.ArgumentParser, name: str, takes: str) -> No
         add_resume_arguments(command)
     if name == "sweep":
         _add_sweep_arguments(command)
+    if name in ("predict", "export"):
+        _add_trained_run_arguments(command, name)
+    if name == "init":
+        command.add_argument("folder", help="a new or empty folder")
+        command.add_argument(
+            "--template",
+            default="blank",
+            metavar="NAME",
+            help="blank (the default), text_classification, translation, multi_task or images",
+        )
+    if name == "new":
+        command.add_argument("what", choices=["transform", "executor", "experiment"])
+        command.add_argument("name", help="what it is called: clean_texts")
+        command.add_argument(
+            "--kind", default="text", metavar="KIND", help="of an experiment: text, image, tabular or language_model"
+        )
+    if name == "freeze":
+        command.add_argument("--check", action="store_true", help="write nothing: say what has moved since")
     if name == "config":
         command.add_argument("--diff", metavar="CONFIG", help="print what differs from this other config")
         command.add_argument("--no-check", action="store_true", help="print it even if it has errors")
@@ -350,6 +374,25 @@ def _add_translate_arguments(command: argparse.ArgumentParser) -> None:
         default="error",
         help="a text of more tokens than the model has positions: stop there (the default), or cut it with a warning",
     )
+
+
+def _add_trained_run_arguments(command: argparse.ArgumentParser, name: str) -> None:
+    command.add_argument(
+        "run", help="a run's folder or name, or an experiment's name (its newest version with weights)"
+    )
+    if name == "predict":
+        command.add_argument("file", help="rows: csv, jsonl, parquet, txt, a folder; a label column may be left out")
+        command.add_argument("--output", metavar="FILE", help="write it there: .csv, .jsonl, .parquet; else JSON lines")
+        command.add_argument(
+            "--through", metavar="NODE", help="the first of the run's nodes that the rows go through (default: found)"
+        )
+        command.add_argument("--batch_size", type=_count, metavar="N", help="instead of the run's test.batch_size")
+    else:
+        command.add_argument("folder", help="a new or empty folder")
+    command.add_argument(
+        "--checkpoint", default="best", metavar="NAME", help="best (the default), last, or a file's name"
+    )
+    command.add_argument("--project", metavar="FOLDER", help="the project; by default that around the run")
 
 
 def _count(word: str) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import sys
 import traceback
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ from runway.assets import fetch, hub_is_reachable, is_asset
 from runway.disk import expanded
 from runway.errors import AssetError, ConfigError, DataError, told_as_config_error
 from runway.executors.loaded_weights import check_loaded
+from runway.library_internals import adapter_layers
 from runway.pretrained import open_pretrained
 
 if TYPE_CHECKING:
@@ -165,3 +169,33 @@ def loading_a_model(model_config: Config) -> Iterator[None]:
         ) from error
     finally:
         logging.set_verbosity(verbosity)
+
+
+def without_adapters(model: Any) -> Any:
+    """The model itself; where it has adapters (LoRA), a copy with these merged into its weights."""
+    peft = sys.modules.get("peft")  # a model with adapters has imported it
+    if peft is None or not any(isinstance(module, peft.PeftModel) for module in model.modules()):
+        return model
+    merged = copy.deepcopy(model)
+    _untie_adapted(merged)
+    for name, module in reversed(list(merged.named_modules())):  # the inner before the outer
+        if isinstance(module, peft.PeftModel):
+            whole = module.merge_and_unload()
+            if not name:
+                return whole
+            parent, _, own_name = name.rpartition(".")
+            setattr(merged.get_submodule(parent), own_name, whole)
+    return merged
+
+
+def _untie_adapted(model: Any) -> None:
+    """Give each layer weights of its own, where an adapter on one of them must not change the others."""
+    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
+    kinds = adapter_layers()
+    adapted: Iterable[torch.nn.Module] = filter(lambda module: isinstance(module, kinds), model.modules())
+    if not any(uses[id(weight)] > 1 for module in adapted for weight in module.parameters()):
+        return
+    for module in model.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if uses[id(weight)] > 1:
+                setattr(module, name, torch.nn.Parameter(weight.detach().clone(), weight.requires_grad))

@@ -94,7 +94,7 @@ class Predictor:
             DataError: nothing was recorded, or the rows are not such as the executor takes.
         """
         with quiet_lightning(), tempfile.TemporaryDirectory() as scratch:
-            executor = self._executor = self._executor or self._build()
+            executor = self._executor = self._executor or self.build()
             loaders = self._loaders(executor, rows)
             vars(executor)["test_dataloader"] = lambda: loaders
             paras = self.context.config["test"]["trainer_paras"]
@@ -129,7 +129,13 @@ class Predictor:
                 )
             raise
 
-    def _build(self) -> BaseExecutor:
+    def build(self) -> BaseExecutor:
+        """The executor, without its weights yet.
+
+        Raises:
+            ConfigError: it is no BaseExecutor.
+            ExperimentError: the weights have changed since the run was loaded.
+        """
         from runway.executors.base_executor import BaseExecutor
 
         if weights_digest(self.checkpoint) != self.run.weights:

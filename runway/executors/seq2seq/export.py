@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from transformers import GenerationConfig
 
 from runway.config.signatures import accepted_settings
 from runway.disk import replacing
-from runway.executors.pretrained import without_progress_bars
-from runway.library_internals import adapter_layers
+from runway.executors.pretrained import without_adapters, without_progress_bars
 from runway.transforms.base import HFDatasetTransform
 from runway.transforms.translation.clean_and_filter import SIDES
 
@@ -64,7 +59,7 @@ def export_translator(
 
 
 def _write(folder: Path, model: Any, tokenizers: Tokenizers, generation: Generation) -> None:
-    plain = _without_adapters(model)
+    plain = without_adapters(model)
     own, plain.generation_config = plain.generation_config, _saved_generation(generation)
     try:
         with without_progress_bars():
@@ -76,36 +71,6 @@ def _write(folder: Path, model: Any, tokenizers: Tokenizers, generation: Generat
     else:
         for side in SIDES:
             getattr(tokenizers, side).save_pretrained(folder / f"{side}_tokenizer")
-
-
-def _without_adapters(model: Any) -> Any:
-    """The model itself; where it has adapters (LoRA), a copy with these merged into its weights."""
-    peft = sys.modules.get("peft")  # a model with adapters has imported it
-    if peft is None or not any(isinstance(module, peft.PeftModel) for module in model.modules()):
-        return model
-    merged = copy.deepcopy(model)
-    _untie_adapted(merged)
-    for name, module in reversed(list(merged.named_modules())):  # the inner before the outer
-        if isinstance(module, peft.PeftModel):
-            whole = module.merge_and_unload()
-            if not name:
-                return whole
-            parent, _, own_name = name.rpartition(".")
-            setattr(merged.get_submodule(parent), own_name, whole)
-    return merged
-
-
-def _untie_adapted(model: Any) -> None:
-    """Give each layer weights of its own, where an adapter on one of them must not change the others."""
-    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
-    kinds = adapter_layers()
-    adapted: Iterable[torch.nn.Module] = filter(lambda module: isinstance(module, kinds), model.modules())
-    if not any(uses[id(weight)] > 1 for module in adapted for weight in module.parameters()):
-        return
-    for module in model.modules():
-        for name, weight in list(module.named_parameters(recurse=False)):
-            if uses[id(weight)] > 1:
-                setattr(module, name, torch.nn.Parameter(weight.detach().clone(), weight.requires_grad))
 
 
 def _saved_generation(generation: Generation) -> GenerationConfig:

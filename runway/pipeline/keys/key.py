@@ -88,7 +88,12 @@ class KeyParts:
         Args:
             older: what ``plain`` gave then.
         """
-        return list(_differences(older, self.plain()))
+        return differences_of(older, self.plain())
+
+
+def differences_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two results of ``plain``, one line each."""
+    return list(_differences(old, new))
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
