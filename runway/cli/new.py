@@ -28,6 +28,14 @@ EXPERIMENTS: dict[str, tuple[dict[str, str], str, str]] = {
         "check_config",
         IS_WHOLE,
     ),
+    "image": (
+        {
+            "experiment_image.jsonnet": "configs/{name}.jsonnet",
+            "experiment_image_pictures.py": f"{DATA_OPS}/{{name}}_pictures.py",
+        },
+        "run_config",
+        RUNS,
+    ),
     "tabular": (
         {
             "experiment_tabular.jsonnet": "configs/{name}.jsonnet",

@@ -58,14 +58,26 @@ def add_columns(
         if name in recorder:
             continue
         found: list[tuple[np.ndarray, pa.ChunkedArray]] = []
+        pictures: dict[int, Any] = {}
         for number, part in parts.items():
             dataset = dataset_of(loaders[number]) if number < len(loaders) else None
             if dataset is None or name not in dataset.column_names or not part.fetched:
                 continue
+            if type((dataset.features or {}).get(name)).__name__ == "Image":
+                pictures.update(_pictures(dataset, name, part))
+                continue
             rows = dataset.select_columns([name]).select(part.fetched).with_format("arrow")[:]
             found.append((np.asarray(part.recorded), rows.column(name)))
-        if found:
+        if pictures:
+            recorder.set_sample_logs_column(name, [pictures.get(row) for row in range(len(recorder))])
+        elif found:
             recorder.set_sample_logs_column(name, _placed(found, len(recorder), name))
+
+
+def _pictures(dataset: Any, name: str, part: LoaderRows) -> dict[int, Any]:
+    """{row of the recorder: its picture}."""
+    rows = dataset.select_columns([name]).select(part.fetched)
+    return {int(place): rows[at][name] for at, place in enumerate(part.recorded)}
 
 
 def _placed(found: list[tuple[np.ndarray, pa.ChunkedArray]], count: int, name: str) -> Any:

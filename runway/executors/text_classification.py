@@ -45,8 +45,9 @@ class TextClassificationExecutor(BaseExecutor):
         **kwargs: BaseExecutor's.
     """
 
-    lora_task_type = "SEQ_CLS"
-    usual_columns = ("text",)
+    auto_class = "AutoModelForSequenceClassification"
+    lora_task_type: str | None = "SEQ_CLS"
+    usual_columns: Sequence[str] = ("text",)
 
     def __init__(
         self,
@@ -61,12 +62,12 @@ class TextClassificationExecutor(BaseExecutor):
 
     def _init_model(self, model_config: Config) -> None:
         """Load the model with a head for the classes at hand."""
-        from transformers import AutoModelForSequenceClassification
+        import transformers
 
         id2label = self._runway_find_labels(model_config)
         labels = {"id2label": id2label, "label2id": {name: i for i, name in id2label.items()}} if id2label else {}
-        self.model = load_pretrained(AutoModelForSequenceClassification, model_config, **labels)
-        if type(self) is TextClassificationExecutor:  # a subclass may read more
+        self.model = load_pretrained(getattr(transformers, self.auto_class), model_config, **labels)
+        if type(self).__module__.startswith("runway."):  # a subclass may read more
             for key in model_config:
                 if key not in MODEL_KEYS:
                     warning(f"model_config.{key} is not used ({did_you_mean(key, MODEL_KEYS)})", once=True)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 WORST, DRAWN = 1000, 1000
 """Rows of a page: the worst, and others drawn from the rest with a fixed seed."""
+MOST_PIXELS = 96
+"""Of a picture's longer side in a page."""
+PICTURE = "data:image/png;base64,"
 MOST_TEXT = 20_000
 """Characters of a value in a page."""
 MOST_BYTES = 5_000_000
@@ -208,13 +211,25 @@ def _is_mixed(values: np.ndarray) -> bool:
     return values.dtype.kind == "O" and not all(isinstance(value, str) for value in values)
 
 
+def _picture(value: Any) -> str:
+    """A picture as an address that holds it; of a large one a small copy."""
+    import base64
+    import io
+
+    small = value.convert(value.mode if value.mode in ("L", "RGB", "RGBA") else "RGB")
+    small.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    buffer = io.BytesIO()
+    small.save(buffer, format="PNG")
+    return PICTURE + base64.b64encode(buffer.getvalue()).decode()
+
+
 def _shown(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         text = value
     elif hasattr(value, "size") and hasattr(value, "mode"):
-        text = f"<image, {value.size[0]} x {value.size[1]}>"
+        return _picture(value)
     else:
         import json
 

@@ -19,11 +19,22 @@ function recolour() {
   }
 }
 
+// A picture is an address that holds it: letters of base64, so nothing of it can be markup.
+const isPicture = (value) => typeof value === "string" && /^data:image\/png;base64,[A-Za-z0-9+/]+=*$/.test(value);
+
+function picture(value) {
+  const made = document.createElement("img");
+  made.src = value;
+  return made;
+}
+
 function open(names, row) {
   const place = document.getElementById("sample-text");
   place.replaceChildren(...names.flatMap((name, at) => {
-    const [title, text] = [document.createElement("h4"), document.createElement("pre")];
+    const title = document.createElement("h4");
     title.textContent = name;
+    if (isPicture(row[at])) return [title, picture(row[at])];
+    const text = document.createElement("pre");
     text.textContent = row[at] === null ? "-" : String(row[at]);
     return [title, text];
   }));
@@ -49,10 +60,10 @@ for (const table of data.tables) {
     columns: table.columns.map((name, at) => ({
       title: escaped(name),
       type: table.kinds[at] === "num" ? "num" : "string",
-      className: `${table.kinds[at]} ${width(table.rows.map((row) => String(row[at]).length))}`,
+      className: `${table.kinds[at]} ${width(table.rows.map((row) => (isPicture(row[at]) ? 1 : String(row[at]).length)))}`,
       render: (value, what, row, where) => {
-        if (what !== "display") return value === null ? "" : value;
-        const text = shown[table.kinds[at]](value);
+        if (what !== "display") return value === null || isPicture(value) ? "" : value;
+        const text = isPicture(value) ? `<img src="${value}" alt="a picture">` : shown[table.kinds[at]](value);
         return table.links && at === 0 ? `<a href="${escaped(table.links[where.row])}">${text}</a>` : text;
       },
     })),

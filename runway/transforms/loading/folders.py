@@ -41,6 +41,8 @@ _ABOUT_NAMES = (
 _ABOUT_TEXTS = ("readme*", "licen[cs]e*", "copying*", "notice*", "citation*", "changelog*", "requirements*.txt")
 _SHARD = re.compile(r"(?P<split>\w+(\.\w+)*)-\d{5}-of-\d{5}.*\..+")  # of push_to_hub
 
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
 ABOUT = "about the data"
 NO_FORMAT = "in no format that is read here"
 NO_SPLIT = "with no split in the name, where others have one"
@@ -106,6 +108,13 @@ def choose_files(folder: Path, *, file_format: str | None, where: str) -> Choice
             or "csv, tsv, json, jsonl, parquet, arrow and txt are known, or a folder made by save_to_disk",
         )
     return choice
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Whether a folder holds pictures, and no tables but those that tell about them (``metadata.csv``)."""
+    names = visible_files(folder, Choice(folder.name))
+    tables = [name for name in names if format_of(Path(name)) is not None and Path(name).stem != "metadata"]
+    return not tables and any(Path(name).suffix.lower() in PICTURES for name in names)
 
 
 def choose_any_files(folder: Path, wanted: Callable[[str], bool]) -> Choice:

@@ -30,7 +30,13 @@ from runway.transforms.base import BaseTransform
 from runway.transforms.loading.builders import build_splits, load_dataset, split_asked
 from runway.transforms.loading.column_types import check_column_types, warn_of_different_types, with_types
 from runway.transforms.loading.data_files import FORMATS, OPTIONS, format_of, near_files, read_files
-from runway.transforms.loading.folders import choose_any_files, choose_files, choose_matches, must_have_subset
+from runway.transforms.loading.folders import (
+    choose_any_files,
+    choose_files,
+    choose_matches,
+    holds_pictures,
+    must_have_subset,
+)
 from runway.transforms.loading.readme import by_split, files_of_readme
 
 if TYPE_CHECKING:
@@ -49,6 +55,9 @@ class LoadHFDataset(BaseTransform):
     files (csv, tsv, json, jsonl, parquet, arrow, txt, also compressed), a pattern such as ``data/*.jsonl``, a dict
     ``{split: file or files}``, an asset (``pypi://…``, ``hf://…``, ``https://…``), or a builder of HF datasets with
     its files: ``dataset_name='imagefolder', load_kwargs={data_dir: 'photos'}``. One file is the split ``train``.
+
+    A folder of pictures gives the columns ``image`` and, where they stand in folders by their classes
+    (``train/cat/1.png``), ``label``.
 
     The output depends on the content of local files: edit one, and the node runs again. Of a folder, hidden files,
     caches, a README or licence and other formats are left out; the log says what was taken and what was left.
@@ -280,6 +289,9 @@ class LoadHFDataset(BaseTransform):
             if limit is None:
                 return parts
             return {name: part.select(range(min(limit, len(part)))) for name, part in parts.items()}
+        if readme is None and self.file_format is None and holds_pictures(folder):
+            self.data_dir = str(folder)
+            return self._from_builder("imagefolder", limit)
         if readme is None:
             choice = choose_files(folder, file_format=self.file_format, where=self.where)
         else:
