@@ -201,6 +201,12 @@ def _training(found: Found, first: ReadRun, second: ReadRun, data: Mapping[str, 
     old, new = ({**_NO_TRAINING, **one} for one in parts)
     causes = [found.add(CODE, *code) for code in code_of_training(old, new)]
     causes += _versions(found, old, new)
+    noted = [one.get("reads") or {} for one in (old, new)]  # what showed only while it ran
+    causes += _reads(found, noted[0], noted[1], ())
+    for name, before in (noted[0].get("nodes") or {}).items():
+        after = (noted[1].get("nodes") or {}).get(name)
+        if None not in (before, after) and before != after:
+            causes += data.get(name) or [found.add(DATA, name, before, after)]
     contents = {*old["contents"], *new["contents"]}
     for path, before, after in differences(old["settings"], new["settings"]):
         if format_path(path) not in contents or before != after:

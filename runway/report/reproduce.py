@@ -181,9 +181,15 @@ class Reproduction:
         if not before:
             return None
         try:
-            return training_key(experiment, pipeline, is_partial=True).plain()
+            now = training_key(experiment, pipeline, is_partial=True).plain()
         except (ExperimentError, Unfingerprintable):
             return None
+        reads = before.get("reads")  # what showed while it ran is looked at now, but for data that has yet to come
+        return {**now, "reads": {**reads, "states": self._states(experiment, reads)}} if reads else now
+
+    def _states(self, experiment: ExperimentContext, reads: Mapping[str, Any]) -> dict[str, str]:
+        flags = {"use_dummy_data": experiment.use_dummy_data}
+        return states(reads["set"], experiment.global_config, flags, {}, self.project)
 
     def _lineage(
         self, experiment: ExperimentContext, pipeline: DataPipeline, before: Mapping[str, Any]
@@ -192,9 +198,7 @@ class Reproduction:
         for name, node in found.items():
             reads = (before.get(name) or {}).get("reads")
             if reads and node["reads"] is None:  # it has yet to run: what it has read then is looked at now
-                flags = {"use_dummy_data": experiment.use_dummy_data}
-                now = states(reads["set"], experiment.global_config, flags, {}, self.project)
-                node["reads"], node["key"] = {**reads, "states": now}, None
+                node["reads"], node["key"] = {**reads, "states": self._states(experiment, reads)}, None
         return found
 
 

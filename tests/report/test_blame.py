@@ -53,6 +53,15 @@ def test_what_a_node_has_read_reaches_those_below_it_as_far_as_their_keys_differ
     ]
 
 
+def test_what_a_training_has_read_while_it_ran_counts(tmp_path: Path) -> None:
+    states = [{"file own.txt": digest, "code: ops.loss": digest} for digest in "ab"]
+    reads = [{"set": {}, "states": one, "nodes": {LOAD: one["file own.txt"]}} for one in states]
+    found = blamed(tmp_path, *({"lineage": {LOAD: node("1")}, "training": {"reads": one}} for one in reads))
+    told = [("code", "ops.loss"), ("file", "own.txt"), ("data", LOAD)]
+    assert [(one.kind, one.name) for one in found.causes] == told
+    assert all(one.training for one in found.causes)
+
+
 def test_derived_settings_are_told_once_and_what_nothing_counts_changes_nothing(tmp_path: Path) -> None:
     def config(length: int, shown: bool) -> dict[str, Any]:
         transforms = {TOKENIZE: {"transform_name": "T", "setup_kwargs": {"max_length": length}}}
