@@ -39,6 +39,13 @@ def test_startup_shows_the_ratio_to_the_floor() -> None:
 
 
 @pytest.mark.slow
+def test_a_report_is_measured() -> None:
+    pytest.importorskip("itables")
+    (row,) = run("report.py", "--rows", "500", "--no-browser").splitlines()[1:]
+    assert row.split()[0] == "500"
+
+
+@pytest.mark.slow
 def test_the_overhead_of_a_trial_is_shown() -> None:
     lines = {line[:52].strip(): line[52:].split() for line in run("sweep_overhead.py", "--quick").splitlines()[1:]}
     assert len(lines) == 5
