@@ -91,3 +91,22 @@ def test_the_plugin_makes_a_test_of_each_record(project: Path, request: pytest.F
     (project / "exp.jsonnet").write_text(LOADS.replace("train: 1", "train: 2"))
     with pytest.raises(Moved, match="num_rows"):
         item.runtest()
+
+
+def test_a_training_goes_on_record_too(project: Path) -> None:
+    """The first batch, the weights before the first step, the losses of three."""
+    import json
+
+    from tests.experiment.tiny import tiny_config
+
+    tiny_config(project)
+    file = freeze(project / "tiny.jsonnet")
+    kept = json.loads(file.read_text())
+    assert (len(kept["losses"]), sorted(kept["batch"])) == (3, ["0", "1", "2"])
+    assert told(file) is None
+    kept["losses"][2] += 1
+    kept["weights"] = "other"
+    file.write_text(json.dumps(kept))
+    moved = str(told(file))
+    assert "the weights before the first step differ" in moved
+    assert "the loss of step 3 was" in moved

@@ -19,10 +19,10 @@ tc.experiment(
   max_length=64,  // tokens
   epochs=1,
   batch_size=16,
-  lr=2e-4,
+  lr=4e-4,
 ) {
   // How much of the data; null takes all that there is.
-  dataset: { rows: { train: 480, validation: 120, test: 240 } },
+  dataset: { rows: { train: 1200, validation: 120, test: 240 } },
 
   local few = pipeline.insert_after(super.data_pipeline, 'process:SplitDataset', 'process:SelectRows', {
     transform_name: 'SelectRows',
