@@ -80,12 +80,13 @@ def is_own_file(file: str) -> bool:
     """Whether a file is neither of Python's library nor installed."""
     if f"{os.sep}site-packages{os.sep}" in file or f"{os.sep}dist-packages{os.sep}" in file:
         return False
-    if file.startswith(_LIBRARY_AS_NAMED):
+    if file.startswith((_LIBRARY_AS_NAMED, _ALIAS)):
         return False
     return not os.path.realpath(file).startswith(_LIBRARY)
 
 
 _RUNWAY = os.path.dirname(__file__) + os.sep
+_ALIAS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "runway_for_ml", "")  # a library, as runway is
 _LIBRARY_AS_NAMED = os.path.dirname(os.__file__) + os.sep
 _LIBRARY = os.path.realpath(os.path.dirname(os.__file__)) + os.sep
 

@@ -21,8 +21,8 @@ from runway.user_code import import_project_code as import_project_code  # which
 
 C = TypeVar("C", bound=type)
 
-USER, PLUGIN, READY_MADE = "user", "plugin", "ready-made"
-LEVELS = (USER, READY_MADE, PLUGIN)
+USER, ALIAS, PLUGIN, READY_MADE = "user", "runway_for_ml", "plugin", "ready-made"
+LEVELS = (USER, ALIAS, READY_MADE, PLUGIN)  # the second is empty unless the project imports the alias package
 
 # Where the ready-made classes of a kind live: imported when a name is looked up, never before.
 READY_MADE_PACKAGES = {
@@ -254,6 +254,8 @@ def level_of(cls: type) -> str:
     """Where a class comes from: the user's project, an installed plugin, or runway."""
     if cls.__module__.split(".")[0] == "runway":
         return READY_MADE
+    if cls.__module__.split(".")[0] == ALIAS:
+        return ALIAS
     source = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
     return PLUGIN if "site-packages" in Path(source).parts else USER
 

@@ -331,17 +331,18 @@ def user_traceback(error: BaseException) -> str:
 
 
 _OWN = str(Path(__file__).parent) + os.sep
+_ALIAS = str(Path(__file__).parent.parent / "runway_for_ml") + os.sep
 _IMPORT_SYSTEM = str(Path(importlib.__file__).parent) + os.sep
 
 
 def _is_users(frame: FrameSummary) -> bool:
     """Not one of runway's, and not one of the import system's."""
-    return not frame.filename.startswith((_OWN, _IMPORT_SYSTEM, "<frozen importlib"))
+    return not frame.filename.startswith((_OWN, _ALIAS, _IMPORT_SYSTEM, "<frozen importlib"))
 
 
 def is_users_file(name: str) -> bool:
     """Whether the code of a frame is neither runway's nor a library's."""
-    return not name.startswith((_OWN, "<frozen importlib", *_libraries()))
+    return not name.startswith((_OWN, _ALIAS, "<frozen importlib", *_libraries()))
 
 
 @functools.cache

@@ -152,7 +152,11 @@ def add_experiment_arguments(command: argparse.ArgumentParser) -> None:
     """What train, test and eval take in both forms."""
     command.add_argument("--experiment_name", metavar="N", help="instead of the config's")
     command.add_argument("--reset", action="store_true", help="delete the experiment's versions first")
-    command.add_argument("--yes", action="store_true", help="do not ask before deleting")
+    command.add_argument("--yes", "--override", action="store_true", help="do not ask before deleting")
+    command.add_argument("--test_suffix", metavar="NAME", help="instead of the config's: the name of the test's folder")
+    command.add_argument(
+        "--from_experiment", metavar="NAME", help=argparse.SUPPRESS
+    )  # of the original; it does nothing
     command.add_argument("--tags", nargs="*", default=[], help="tags for the run and for wandb")
     command.add_argument("--log_prediction_tables", action="store_true", help="log the samples as a table")
 

@@ -54,6 +54,8 @@ def open_config(arguments: argparse.Namespace, code: Iterable[str]) -> Opened:
     overrides = list(arguments.overrides)
     if getattr(arguments, "experiment_name", None):
         overrides.append(f"experiment_name={json.dumps(arguments.experiment_name)}")
+    if getattr(arguments, "test_suffix", None):
+        overrides.append(f"test_suffix={json.dumps(arguments.test_suffix)}")
     project = Path(arguments.project) if arguments.project else None
     if project is not None and not project.is_dir():
         raise ConfigError(f"there is no folder {arguments.project!r}", where="--project")

@@ -92,6 +92,7 @@ META = {
     "gpu_device": "Any",
     "platform_type": "Any",
     "ignore_pretrained_weights": "Any",
+    "use_versioning": "Any",
 }
 
 OPTIMIZER = {

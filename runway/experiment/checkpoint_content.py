@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import textwrap
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
@@ -56,13 +57,17 @@ def set_random_state(state: dict[str, Any]) -> None:
 def trusting_own_classes() -> AbstractContextManager:
     """While a checkpoint is loaded: values of a few classes are allowed, none of which executes anything.
 
-    A Config (an executor's hyperparameters, say), paths, and numpy's numbers and arrays.
+    A Config (an executor's hyperparameters, say), paths, and numpy's numbers and arrays; of a checkpoint that the
+    original wrote EasyDicts, which are read as OrderedDicts, whether or not easydict is installed.
     """
     array = numpy.zeros(0)
     makes_arrays: Any = [array.__reduce__()[0], numpy.float64(0).__reduce__()[0]]  # which numpy does not name openly
     numbers = {type(numpy.dtype(code)) for code in numpy.typecodes["All"] if code != "O"}
     paths = [PosixPath, WindowsPath, PurePosixPath, PureWindowsPath]
-    return torch.serialization.safe_globals([Config, *paths, *makes_arrays, numpy.ndarray, numpy.dtype, *numbers])
+    easy_dicts: Any = [(OrderedDict, "easydict.EasyDict")]  # the only dict with attributes that torch fills
+    return torch.serialization.safe_globals(
+        [Config, *easy_dicts, *paths, *makes_arrays, numpy.ndarray, numpy.dtype, *numbers]
+    )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -204,6 +204,7 @@ class ExperimentContext:
         }
         if tokenizer is not None:
             arguments["tokenizer"] = tokenizer
+        self.global_config["mode"] = mode
         given = {name: value if name in _AT_USE else resolved(value, name) for name, value in arguments.items()}
         return cls(**(given | resolved(self.init_kwargs, "executor.init_kwargs")))
 
@@ -284,6 +285,8 @@ class ExperimentContext:
         self.global_config["exp_version"] = run.version
         self.global_config["experiment_path"] = str(run.path)
         self.global_config["train_dir"] = str(run.train)
+        self.global_config["ckpt_dir"] = str(run.saved_models)
+        self.global_config["root_exp_dir"] = str(self.root)
         if test_folder is not None:
             self.global_config["test_dir"] = str(test_folder)
 

@@ -18,6 +18,7 @@ from runway.masking import hidden
 from runway.pipeline.graph import Graph
 from runway.pipeline.plan import lineage_of_code
 from runway.ranks import rank
+from runway.recorder.save_and_load import saved_in
 
 if TYPE_CHECKING:
     from runway.recorder import EvalRecorder
@@ -73,7 +74,7 @@ class Evaluation:
         with being_tested(run, suffix), context.logging_to(folder):
             if "wandb" in context.logger_names:  # the version's wandb run: an evaluation may upload to it
                 _ = context.build_loggers(["wandb"], run, folder)[0].experiment  # type: ignore[attr-defined]
-            recorder = EvalRecorder.load_from_disk(TEST_RECORDER, folder)
+            recorder = EvalRecorder.load_from_disk(TEST_RECORDER, folder, file_format=_format_of(folder))
             if MEASURED in recorder.meta_config:  # what an earlier evaluation has computed may not be asked for now
                 recorder.clear_stats()
                 recorder.log_stats_dict(recorder.meta_config[MEASURED])
@@ -117,6 +118,12 @@ class Evaluation:
         if rows and not any(node.get("transform_name") == "DisplayEvalResults" for node in nodes):
             table(f"{folder.parent.parent.name}  {folder.name}", ["metric", "value"], rows)
         info(f"results: {shown(folder)}")
+
+
+def _format_of(folder: Path) -> str:
+    """The format of a test's recorder: the original has written json."""
+    saved = saved_in(folder / TEST_RECORDER)
+    return "json" if saved == ["eval_recorder (json)"] else "parquet"
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:

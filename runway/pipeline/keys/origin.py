@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from runway.project_modules import is_own_file
 
 _local_names: dict[str, bool] = {}
-_COUNTED = ("runway.transforms.", "runway.experiment.transforms.", "runway.metrics.")
-_COUNTED_OF_A_TRAINING = (*_COUNTED, "runway.executors.")
+_COUNTED = ("runway.transforms.", "runway.experiment.transforms.", "runway.metrics.", "runway_for_ml.data_module.")
+_COUNTED_OF_A_TRAINING = (*_COUNTED, "runway.executors.", "runway_for_ml.executors.")
 _counted: list[tuple[str, ...]] = [_COUNTED]
 
 
@@ -31,7 +31,7 @@ def executors_count() -> Iterator[None]:
 def is_local(module_name: str) -> bool:
     """Whether a module's code counts: the user's own, or one of runway's ready-made transforms and metrics."""
     top = module_name.partition(".")[0]
-    if top == "runway":
+    if top in ("runway", "runway_for_ml"):
         return module_name.startswith(_counted[-1])
     if top not in _local_names:
         _local_names[top] = _is_local_top(top)
