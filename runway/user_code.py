@@ -228,7 +228,8 @@ def may_be_named(module: str) -> bool:
     that is not there may be named: importing it says so.
     """
     package = module.partition(".")[0]
-    if package in ("runway", "__main__") or any(f"{module}.".startswith(f"{trusted}.") for trusted in _trusted):
+    ours = ("runway", "runway_for_ml", "__main__")
+    if package in ours or any(f"{module}.".startswith(f"{trusted}.") for trusted in _trusted):
         return True
     places = _places_of(package)
     if all(map(_is_in_project, places)):

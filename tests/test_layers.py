@@ -28,7 +28,7 @@ SPINE = [
     {"pipeline"},
     {"executors"},
     {"experiment"},
-    {"report", "sweep", "launch", "testing"},
+    {"report", "sweep", "launch", "migrate", "testing"},
     {"cli"},
 ]
 """The floors, from the ground up: a module imports from its own room and from floors below."""

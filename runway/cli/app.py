@@ -52,6 +52,7 @@ COMMANDS = {
     "ops": ("runway.cli.ops", "list the transforms, ready-made and your own", "none"),
     "show": ("runway.cli.ops", "print every setting of a transform or an executor", "name"),
     "freeze": ("runway.cli.freeze", "put on record what a config comes to, and say what has moved since", "config"),
+    "migrate": ("runway.cli.migrate", "rewrite a project of the original runway_for_ml; shows a diff", "folder"),
     "cache": ("runway.cli.cache", "list, shrink or check the cache", "cache"),
 }
 

@@ -104,6 +104,9 @@ def add_arguments(command: argparse.ArgumentParser, name: str, takes: str) -> No
         command.add_argument("--no-check", action="store_true", help="print it even if it has errors")
     if name == "show":
         command.add_argument("name", help="a transform's or an executor's name, or pkg.mod:Class")
+    if name == "migrate":
+        command.add_argument("folder", metavar="DIR", help="the project")
+        command.add_argument("--write", action="store_true", help="write what changes; without it a diff is printed")
     if name == "cache":
         _add_cache_arguments(command)
     if name == "submit":

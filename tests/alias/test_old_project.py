@@ -41,6 +41,18 @@ def test_an_old_project_gives_the_same_through_the_alias_and_after_its_migration
     assert before["reviews_V0"]["accuracy"] > 0.9
     assert before["answers_V0"]["pred_corpus_bleu_score"] > 20
 
+    dry = old_project.run("migrate", ".").output
+    assert "-from runway_for_ml.utils.global_variables import register_executor" in dry
+    assert "nothing is written" in dry
+    assert "BaseExecutor stays with the alias package" in dry
+    assert "cuda: 0" in old_project.read("configs/base.libsonnet")
+    old_project.run("migrate", ".", "--write")
+    assert "cuda: 0" not in old_project.read("configs/base.libsonnet")
+    for config, seed in (("classification", ["meta.seed=3"]), ("generation", [])):
+        old_project.run("run", f"configs/{config}.jsonnet", *seed)
+    assert {run: metrics(old_project, run.replace("V0", "V1")) for run in before} == before
+    shutil.rmtree(old_project.path / "experiments/reviews_V1")
+
     # an old run folder: the recorder as json, and what the test computed gone
     test = old_project.path / "experiments/reviews_V0/test/default_test"
     shutil.rmtree(test / "test-evaluation")
