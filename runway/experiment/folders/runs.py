@@ -11,7 +11,7 @@ from typing import Any
 
 from runway.disk import expanded
 from runway.errors import ExperimentError, did_you_mean
-from runway.experiment.folders.file_names import PROVENANCE, TEST, TRAIN
+from runway.experiment.folders.file_names import CONFIG, METRICS, PROVENANCE, TEST, TRAIN
 from runway.experiment.folders.in_use import VERSION, was_killed
 from runway.experiment.folders.run_folder import read_json
 from runway.experiment.provenance import FINISHED, RUNNING
@@ -129,14 +129,29 @@ def _version(path: Path) -> int:
 
 
 def _run_folders(root: Path) -> Iterator[Path]:
-    """Folders that hold ``train`` or ``test`` with a provenance; nothing is looked for inside them."""
+    """Folders that hold ``train`` or ``test`` with a provenance; nothing is looked for inside them.
+
+    Versions that the original wrote (``NAME_V3``) have a config there and no provenance.
+    """
     for path, folders, _ in os.walk(root):
         if (TRAIN in folders and os.path.isfile(os.path.join(path, TRAIN, PROVENANCE))) or (
-            TEST in folders and _records_of_tests(path)
+            (TEST in folders and _records_of_tests(path)) or _is_of_the_original(path, folders)
         ):
             folders.clear()
             yield Path(path)
         folders[:] = [name for name in folders if not name.startswith(".")]  # what --reset has moved aside
+
+
+def _is_of_the_original(path: str, folders: list[str]) -> bool:
+    is_version = re.search(r"_V\d+(_tag:.*)?$", path) is not None
+    return is_version and TRAIN in folders and os.path.isfile(os.path.join(path, TRAIN, CONFIG))
+
+
+def _evaluated(path: Path) -> tuple[str, ...]:
+    """The tests without a record that have metrics: those of the original that ``runway eval`` has evaluated."""
+    if _records_of_tests(path):
+        return ()
+    return tuple(sorted(file.parent.name for file in (path / TEST).glob(f"*/{METRICS}")))
 
 
 def _records_of_tests(path: str | Path) -> list[Path]:
@@ -149,14 +164,14 @@ def _records_of_tests(path: str | Path) -> list[Path]:
 def _describe(path: Path) -> FoundRun:
     record, tests = path / TRAIN / PROVENANCE, _records_of_tests(path)
     statuses = {test.parent.name: str(_read(test).get("status", UNKNOWN)) for test in tests}
-    training = _read(record)
+    training = _read(record) if record.exists() or tests else {"status": UNKNOWN}
     if training.get("status") == RUNNING and was_killed(path):
         training["status"] = KILLED
     return FoundRun(
         path,
-        max(file.stat().st_mtime for file in (record, *tests) if file.exists()),
+        max((file.stat().st_mtime for file in (record, *tests) if file.exists()), default=path.stat().st_mtime),
         training,
-        tuple(name for name, status in statuses.items() if status == FINISHED),
+        tuple(name for name, status in statuses.items() if status == FINISHED) or _evaluated(path),
         {name: status for name, status in statuses.items() if status != FINISHED},
     )
 
