@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from runway.errors import ConfigError
 from runway.log import warning
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ try:
 except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
+LONGEST_NAME = 255
+"""Bytes in the name of a file or folder, on every file system of note."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _SCRATCH = re.compile(r"\..+\.tmp-\d+-\d+")
 _ASIDE = ".before"
@@ -51,8 +54,19 @@ def stays_inside(name: str) -> bool:
 
 
 def expanded(path: str | Path) -> Path:
-    """A path with the home folder for ``~``; with ``~NAME`` of nobody here it stays as it is."""
+    """A path of a user's with the home folder for ``~``; with ``~NAME`` of nobody here it stays as it is.
+
+    Raises:
+        ConfigError: a name in it is longer than file systems take.
+    """
     path = Path(path)
+    for name in path.parts:
+        if len(name.encode(errors="replace")) > LONGEST_NAME:
+            raise ConfigError(
+                f"a name in this path is longer than {LONGEST_NAME} bytes, which no file system takes",
+                where=f"{name[:60]}…",
+                hint="shorten it, or look whether a text was given where a path belongs",
+            )
     try:
         return path.expanduser()
     except RuntimeError:

@@ -21,6 +21,7 @@ import pytest
 
 from runway import disk
 from runway.disk import ArrowDigest, SpillFile, expanded, hold
+from runway.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,3 +271,7 @@ def test_a_file_system_without_locks_is_told(
 def test_a_home_of_nobody_is_a_name(tmp_path: Path) -> None:
     assert expanded("~/a") == Path.home() / "a"
     assert expanded("~nobody-of-that-name/a") == Path("~nobody-of-that-name/a")
+    deep = "/".join(["a folder"] * 100)
+    assert expanded(deep) == Path(deep)
+    with pytest.raises(ConfigError, match="longer than 255 bytes"):
+        expanded("é" * 128)
