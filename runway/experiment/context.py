@@ -304,13 +304,15 @@ class ExperimentContext:
             add_file(folder / file_names.RUN_LOG)
         else:
             set_quiet(True)
+        ended: BaseException | None = None
         try:
             yield
         except BaseException as error:
+            ended = error
             to_files(f"{type(error).__name__}: {error}")
             raise
         finally:
-            loggers.finish_loggers()
+            loggers.finish_loggers(ended)
             close_files()
 
     def _inside(self, path: Path) -> str:

@@ -6,8 +6,8 @@ import importlib.util
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from runway.experiment.folders.in_use import hold_if_free
 from runway.experiment.folders.run_folder import RunFolder, read_if_whole, write_json
 from runway.library_internals import free_logging
 from runway.log import info, warning
-from runway.masking import hidden, resolved
+from runway.masking import hidden, hidden_words, resolved
 from runway.ranks import rank
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ ANSWER_SECONDS, BEGIN_SECONDS, FINISH_SECONDS = 10.0, 30.0, 300.0
 
 _METHODS = ("log_metrics", "log_hyperparams", "log_table", "log_graph", "save", "finalize", "after_save_checkpoint")
 _open = ExitStack()
+_ends: list[Callable[[BaseException | None], None]] = []
+"""What is told how the stage has ended."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,19 @@ def _csv(logged: Logged) -> Logger:
 
 def _tensorboard(logged: Logged) -> Logger:
     _require("tensorboard")
-    from lightning.pytorch.loggers import TensorBoardLogger
+    from runway.experiment.tensorboard import RunTensorBoard
 
     purge: dict[str, Any] = {} if logged.from_step is None else {"purge_step": logged.from_step}
-    return TensorBoardLogger(save_dir=logged.logs, name="", version="tensorboard", **purge)
+    logger = RunTensorBoard(
+        config=hidden(logged.config.to_dict()),
+        tags=logged.run.tags,
+        save_dir=logged.logs,
+        name="",
+        version="tensorboard",
+        **purge,
+    )
+    _ends.append(logger.end)
+    return logger
 
 
 def _metrics_history(logged: Logged) -> Logger:
@@ -145,9 +156,11 @@ def _wandb(logged: Logged) -> Logger:
         drop_wandb_arguments(logger, ["anonymous"])  # wandb warns of a setting that Lightning always passes
         return logger
 
-    logger, mode = _begun(make, wandb_mode() if rank() == 0 else "offline")  # the other ranks log nothing
+    with _without_secrets_in_arguments():
+        logger, mode = _begun(make, wandb_mode() if rank() == 0 else "offline")  # the other ranks log nothing
     if rank() != 0:
         return logger
+    _ends.append(_end_wandb)
     if is_only_one:
         write_json(file, {"id": run_id, "project": project, "entity": settings.get("entity"), "mode": mode})
     else:
@@ -155,15 +168,26 @@ def _wandb(logged: Logged) -> Logger:
     return logger
 
 
+@contextmanager
+def _without_secrets_in_arguments() -> Iterator[None]:
+    """Hide secrets of the command line, which wandb keeps when a run begins."""
+    given = sys.argv
+    sys.argv = hidden_words(given)
+    try:
+        yield
+    finally:
+        sys.argv = given
+
+
 def _begun(make: Callable[[str], Any], mode: str) -> tuple[Any, str]:
     """A wandb logger and its mode: offline where the server does not let the run begin in time."""
     free_logging()  # wandb starts a thread that logs, and waits for it
     logger = make(mode)
-    if mode != "online":
-        return logger, mode
     try:
         _ = logger.experiment
     except Exception as error:  # wandb's, or of its service process: none is worth a training
+        if mode != "online":
+            return logger, mode  # what is logged first fails for the same reason, which is told then
         _tell_offline(error)
         sys.modules["wandb"].teardown()  # its process holds the run's id
         return make("offline"), "offline"
@@ -202,17 +226,23 @@ def wandb_mode() -> str:
     return "online"
 
 
-def finish_loggers() -> None:
-    """Close what outlives the Trainer: the wandb run."""
-    wandb = sys.modules.get("wandb")
-    free_logging()
+def finish_loggers(error: BaseException | None = None) -> None:
+    """Close what outlives the Trainer; a run that ends in an error is marked as failed."""
     try:
-        if wandb is not None and getattr(wandb, "run", None) is not None:
-            wandb.finish()
-    except Exception as error:  # the run is over, and its results are on disk
-        warning(f"wandb: what was logged last may not be on the server: {error}")
+        for end in _ends:
+            try:
+                end(error)
+            except Exception as failed:  # the run is over, and its results are on disk
+                warning(f"what was logged last may be missing: {failed}")
     finally:
+        _ends.clear()
         _open.close()
+
+
+def _end_wandb(error: BaseException | None) -> None:
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and getattr(wandb, "run", None) is not None:
+        wandb.finish(exit_code=0 if error is None else 1)
 
 
 def build_loggers(names: Iterable[str], logged: Logged) -> list[Logger]:
