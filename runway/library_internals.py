@@ -179,6 +179,13 @@ def evaluate_offline(offline: bool) -> Iterator[None]:
         settings.HF_EVALUATE_OFFLINE = before
 
 
-def sacrebleu_statistics(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[int]]:
-    """What BLEU or chrF sums up of each pair of texts (sacrebleu 2.6)."""
-    return metric._extract_corpus_statistics(hypotheses, [references])
+def sacrebleu_statistics(
+    metric: Any, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> list[list[int]]:
+    """What BLEU or chrF sums up of each hypothesis and its references, given as streams (sacrebleu 2.6)."""
+    return metric._extract_corpus_statistics(hypotheses, references)
+
+
+def sacrebleu_score(metric: Any, sums: list[int]) -> float:
+    """The score that BLEU or chrF computes of such sums (sacrebleu 2.6)."""
+    return metric._compute_score_from_stats(sums).score

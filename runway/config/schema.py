@@ -156,6 +156,7 @@ EVAL = {
     "pipeline_config": PIPELINE,
     "valid_eval_pipeline_config": PIPELINE,
     "test_eval_pipeline_config": PIPELINE,
+    "slices": "list | None",
 }
 
 SWEEP = {

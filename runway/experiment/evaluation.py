@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isclose, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,17 @@ from runway.pipeline.graph import Graph
 from runway.pipeline.plan import lineage_of_code
 from runway.ranks import rank
 from runway.recorder.save_and_load import saved_in
+from runway.transforms.evaluation.display import bounds, show_slices
 
 if TYPE_CHECKING:
     from runway.recorder import EvalRecorder
+
+INTERVALS, SLICES = "intervals", "slices"
+"""In ``metrics.json``, beside the metrics: ``{name: {low, high, n, method}}``; what slices of the rows come to."""
+
+LOSS, TOKENS = "loss", "target_tokens"
+"""The columns of each row's loss, and of how many tokens it is the mean of."""
+_CLOSE = 1e-4  # of a value: a mean of float32 means of batches differs so from the mean over rows
 
 MEASURED = "measured"
 """In a test recorder's meta config: the numbers that the test itself has logged, which every evaluation begins with."""
@@ -91,6 +99,8 @@ class Evaluation:
     def evaluate(self, recorder: EvalRecorder, folder: Path) -> tuple[dict[str, Any], EvalRecorder]:
         """Run the pipeline and write ``metrics.json``; gives its content, and the recorder with what was added."""
         (folder / EVALUATION).unlink(missing_ok=True)
+        recorder = recorder.fork()
+        recorder.wants_intervals = True
         if self.config:
             write_json(folder / EVALUATION, self.lineage())  # before it runs: what runs may change its objects
             recorder = run_eval_pipeline(
@@ -100,7 +110,10 @@ class Evaluation:
                 project=self.context.project,
                 use_dummy_data=self.context.use_dummy_data,
             )
+        recorder.log_stats_dict({}, intervals=_of_losses(recorder))
         metrics = dict(recorder.get_stats_logs())
+        beside = {INTERVALS: recorder.get_intervals(), SLICES: recorder.get_slices()}
+        metrics |= {name: found for name, found in beside.items() if found}
         write_metrics(folder, metrics)
         return metrics, recorder
 
@@ -116,7 +129,11 @@ class Evaluation:
         nodes = (self.config.get("transforms") or {}).values()
         rows = [(name, value) for name, value in metrics.items() if isinstance(value, int | float | str)]
         if rows and not any(node.get("transform_name") == "DisplayEvalResults" for node in nodes):
-            table(f"{folder.parent.parent.name}  {folder.name}", ["metric", "value"], rows)
+            intervals = metrics.get(INTERVALS) or {}
+            shown_rows = [[name, value, bounds(intervals.get(name))] for name, value in rows]
+            columns = ["metric", "value", "95% interval"] if intervals else ["metric", "value"]
+            table(f"{folder.parent.parent.name}  {folder.name}", columns, [row[: len(columns)] for row in shown_rows])
+            show_slices(metrics.get(SLICES) or {})
         info(f"results: {shown(folder)}")
 
 
@@ -124,6 +141,34 @@ def _format_of(folder: Path) -> str:
     """The format of a test's recorder: the original has written json."""
     saved = saved_in(folder / TEST_RECORDER)
     return "json" if saved == ["eval_recorder (json)"] else "parquet"
+
+
+def _of_losses(recorder: EvalRecorder) -> dict[str, dict[str, Any]]:
+    """Intervals of what the test has logged of each row's loss: its mean, over rows or tokens, and the perplexity."""
+    import numpy as np
+
+    from runway.uncertainty.sums import exp_of_mean, mean, ratio
+
+    stats, known = recorder.get_stats_logs(), recorder.get_intervals()
+    functions = {"test_loss": ratio, "test_perplexity": exp_of_mean}
+    names = [name for name in functions if isinstance(stats.get(name), float) and name not in known]
+    if not names or LOSS not in recorder:
+        return {}
+    losses = recorder.get_sample_logs_column(LOSS, "numpy")
+    weights: list[Any] = [None]
+    if TOKENS in recorder:
+        weights.insert(0, recorder.get_sample_logs_column(TOKENS, "numpy"))
+    if losses.dtype.kind != "f" or not np.isfinite(losses).all():
+        return {}
+    found = {}
+    for name in names:
+        for weight in weights:
+            summed = mean(losses, weight, functions[name])
+            interval = summed.interval() if isclose(summed.reached(), stats[name], rel_tol=_CLOSE) else None
+            if interval is not None:
+                found[name] = interval._asdict()
+                break
+    return found
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:

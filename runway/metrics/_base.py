@@ -9,11 +9,19 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import evaluate
 
 from runway.log import warning
+from runway.metrics import _columns
+
+if TYPE_CHECKING:
+    from runway.uncertainty.sums import Summed
+
+
+MOST_CLASSES = 200
+"""Classes whose counts are summed up row by row; a score of more is resampled as a whole."""
 
 
 class Metric(evaluate.Metric):
@@ -29,11 +37,55 @@ class Metric(evaluate.Metric):
     """A pattern of the names of these scores, where not only the metric's name is one."""
 
     def compute(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> dict | None:
-        """As ``evaluate``'s, also of no samples, which that has no table of; an undefined score is NaN, and told."""
-        if predictions is not None and len(predictions) == 0 and (references is None or len(references) == 0):
-            given: dict[str, list] = {} if "references" not in self._feature_names() else {"references": []}
-            return self._compute(predictions=[], **given, **kwargs)
-        return super().compute(predictions=predictions, references=references, **kwargs)
+        """As ``evaluate``'s, also of no samples, which that has no table of; an undefined score is NaN, and told.
+
+        Whole columns that are given here are computed on as they are: lists, numpy and Arrow arrays, tensors.
+        ``evaluate`` encodes each value of them in Python, which takes many times as long as the metric; what comes by
+        ``add`` and ``add_batch``, or of several processes, goes its way.
+
+        Raises:
+            ValueError: there is not a reference for each prediction, or the values are none that the metric takes.
+        """
+        if predictions is None or self.num_process > 1 or self.writer is not None:
+            return super().compute(predictions=predictions, references=references, **kwargs)
+        return self._compute(**self._given(predictions, references), **kwargs)
+
+    def summed(self, *, predictions: Any, references: Any = None, **kwargs: Any) -> dict[str, Summed]:
+        """The scores that are functions of sums over rows, of which their intervals are made.
+
+        Args:
+            predictions: as ``compute`` takes them.
+            references: likewise.
+            **kwargs: likewise.
+
+        Returns:
+            By the score's name in what ``compute`` gives; a score that is missing is resampled as a whole.
+        """
+        return self._summed(**self._given(predictions, references), **kwargs)
+
+    def _summed(self, *args: Any, **kwargs: Any) -> dict[str, Summed]:
+        """What ``summed`` gives; it takes what ``_compute`` does."""
+        return {}
+
+    def _given(self, predictions: Any, references: Any) -> dict[str, Any]:
+        """The inputs, as ``_compute`` takes them."""
+        if "references" not in self._feature_names():
+            return {"predictions": self._column(predictions, "predictions")}
+        if references is None:
+            raise ValueError(f"the metric {type(self).__name__} takes references beside predictions")
+        if len(predictions) != len(references):
+            raise ValueError(
+                f"there must be a reference for each prediction, but there are {len(predictions)} predictions and "
+                f"{len(references)} references"
+            )
+        return {
+            "predictions": self._column(predictions, "predictions"),
+            "references": self._column(references, "references"),
+        }
+
+    def _column(self, values: Any, what: str) -> Any:
+        """One input, as ``_compute`` takes it."""
+        return _columns.texts(values, what)
 
     def _undefined(self, names: Sequence[str], why: str) -> dict[str, Any]:
         """The scores, NaN each, with a warning that says why."""
@@ -80,6 +132,13 @@ def why_no_texts(predictions: Sequence[str], references: Sequence[str | list[str
     return None
 
 
+class _Labels(NamedTuple):
+    predicted: Any
+    true: Any
+    weights: Any
+    pairs: _columns.Pairs | None
+
+
 class LabelMetric(Metric):
     """A metric over labels by scikit-learn."""
 
@@ -89,6 +148,20 @@ class LabelMetric(Metric):
         several = self.config_name == "multilabel"
         kinds = [Sequence(Value("int64"))] if several else [Value("int64"), Value("string")]
         return [{"predictions": kind, "references": kind} for kind in kinds]
+
+    def _column(self, values: Any, what: str) -> Any:
+        return values
+
+    def _labels(self, predictions: Any, references: Any, sample_weight: Any) -> _Labels:
+        """What scikit-learn takes: the distinct pairs of labels with their weights; of multilabel all samples."""
+        if self.config_name == "multilabel":
+            given = [_columns.plain_array(predictions, "predictions"), _columns.plain_array(references, "references")]
+            for name, array in zip(("predictions", "references"), given, strict=True):
+                if getattr(array, "ndim", 1) != 2:
+                    raise ValueError(f"with config_name='multilabel' the {name} must be a list of 0/1 for each sample")
+            return _Labels(given[0], given[1], sample_weight, None)
+        pairs = _columns.Pairs(predictions, references)
+        return _Labels(pairs.predicted, pairs.true, pairs.weights(sample_weight), pairs)
 
 
 class NumberMetric(Metric):
@@ -100,17 +173,32 @@ class NumberMetric(Metric):
         number = Value("float64")
         return [{"predictions": kind, "references": kind} for kind in (number, Sequence(number))]
 
-    def _why_not(self, predictions: Sequence, references: Sequence, sample_weight: Sequence | None) -> str | None:
+    def _column(self, values: Any, what: str) -> Any:
+        return _columns.numbers(values, what)
+
+    def _why_not(self, predictions: Any, references: Any, sample_weight: Any) -> str | None:
         """Why an error of numbers is undefined; None where it is defined."""
         import numpy as np
 
         if not len(predictions):
             return "there are no samples"
         for name, values in (("predictions", predictions), ("references", references)):
-            bad = int((~np.isfinite(np.asarray(values, dtype=float)).reshape(len(values), -1)).any(axis=1).sum())
-            if bad:
+            finite = np.isfinite(np.asarray(values, dtype=float))
+            if not finite.all():
+                bad = int((~finite.reshape(len(values), -1)).any(axis=1).sum())
                 return f"{bad} of {len(values)} {name} are NaN or infinite"
-        return None if sample_weight is None or sum(sample_weight) else "all samples have the weight 0"
+        return None if sample_weight is None or np.sum(sample_weight) else "all samples have the weight 0"
+
+    def _error_sums(self, predictions: Any, references: Any, sample_weight: Any, power: int) -> Summed | None:
+        """The mean of a power of the absolute errors; None where it is not defined."""
+        import numpy as np
+
+        from runway.uncertainty.sums import mean
+
+        if self._why_not(predictions, references, sample_weight):
+            return None
+        errors = np.abs(np.asarray(predictions, dtype=float) - np.asarray(references, dtype=float)) ** power
+        return mean(errors.reshape(len(errors), -1).mean(-1), sample_weight)
 
 
 class LabelScore(LabelMetric):
@@ -144,60 +232,84 @@ Returns:
 
     def _compute(
         self,
-        predictions: list,
-        references: list,
+        predictions: Any,
+        references: Any,
         labels: list | None = None,
         pos_label: int | str = 1,
         average: str | None = "binary",
-        sample_weight: list | None = None,
+        sample_weight: Any = None,
         zero_division: str | float | None = None,
     ) -> dict[str, Any]:
+        from functools import partial
+
         import sklearn.metrics
 
         if not len(predictions):
             return self._undefined([self.score], "there are no samples")
-        settings = {"labels": labels, "pos_label": pos_label, "sample_weight": sample_weight}
+        given = self._labels(predictions, references, sample_weight)
+        compute = partial(
+            getattr(sklearn.metrics, f"{self.score}_score"),
+            given.true,
+            given.predicted,
+            labels=labels,
+            pos_label=pos_label,
+            sample_weight=given.weights,
+        )
         if zero_division is None:
-            given = getattr(sklearn.metrics, f"{self.score}_score")
-            one = given(references, predictions, average=average, zero_division=math.nan, **settings)
+            one = compute(average=average, zero_division=math.nan)
             why = f"nothing was counted in {len(predictions)} samples: {self.counted}"
-            if average == "binary":
-                there = f"of {pos_label!r} there are {sum(map(pos_label.__eq__, references))} in the references"
-                why += f"; {there} and {sum(map(pos_label.__eq__, predictions))} in the predictions"
+            if average == "binary" and given.pairs is not None:
+                true, predicted = given.pairs.count(pos_label)
+                why += f"; of {pos_label!r} there are {true} in the references and {predicted} in the predictions"
             if getattr(one, "size", 1) == 1 and math.isnan(one):
                 return self._undefined([self.score], why)
             if average not in ("binary", "micro", "samples"):
-                self._tell_classes(predictions, references, settings)
+                self._tell_classes(compute(average=None, zero_division=math.nan), given, labels)
             zero_division = 0.0
-        score = getattr(sklearn.metrics, f"{self.score}_score")(
-            references,
-            predictions,
-            labels=labels,
-            pos_label=pos_label,
-            average=average,
-            sample_weight=sample_weight,
-            zero_division=zero_division,
-        )
+        score = compute(average=average, zero_division=zero_division)
         return {self.score: float(score) if getattr(score, "size", 1) == 1 else score}
 
-    def _tell_classes(self, predictions: list, references: list, settings: dict[str, Any]) -> None:
+    def _tell_classes(self, each: Any, given: _Labels, labels: list | None) -> None:
         import numpy as np
-        import sklearn.metrics
 
-        each = getattr(sklearn.metrics, f"{self.score}_score")(
-            references, predictions, average=None, zero_division=math.nan, **settings
-        )
         undefined = np.flatnonzero(np.isnan(each))
         if len(undefined):
             from sklearn.utils.multiclass import unique_labels
 
-            names = settings["labels"] if settings["labels"] is not None else unique_labels(references, predictions)
+            names = labels if labels is not None else unique_labels(given.true, given.predicted)
             told = ", ".join(str(names[place]) for place in undefined[:8])
             more = f" and {len(undefined) - 8} more" if len(undefined) > 8 else ""
             warning(
                 f"{self.score} counts as 0 for {len(undefined)} of {len(each)} classes, of which nothing was counted "
                 f"({self.counted}): {told}{more}"
             )
+
+    def _summed(
+        self,
+        predictions: Any,
+        references: Any,
+        labels: list | None = None,
+        pos_label: int | str = 1,
+        average: str | None = "binary",
+        sample_weight: Any = None,
+        zero_division: str | float | None = None,
+    ) -> dict[str, Summed]:
+        import numpy as np
+
+        from runway.uncertainty import sums
+
+        if self.config_name == "multilabel" or average is None or sample_weight is not None or not len(predictions):
+            return {}
+        pairs = _columns.Pairs(predictions, references)
+        names = [pos_label] if average == "binary" else pairs.names.tolist() if labels is None else list(labels)
+        if len(names) > MOST_CLASSES or zero_division not in (None, 0):
+            return {}
+        place = {name: at for at, name in enumerate(names)}
+        number = np.array([place.get(name, len(names)) for name in pairs.names.tolist()])
+        of_all = sums.class_sums(number[pairs.true_codes], number[pairs.predicted_codes], pairs.which, len(names))
+        score = sums.CLASS_SCORES[self.score]
+        found = dict(sums.averages(score, len(names))) | {"binary": sums.of_class(score, 0, len(names))}
+        return {self.score: sums.Summed(of_all, found[average])} if average in found else {}
 
 
 def streams(references: list) -> list[list[str]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runway.metrics import _base
+from runway.metrics import _base, _columns
+
+if TYPE_CHECKING:
+    from runway.uncertainty.sums import Summed
 
 
 class Accuracy(_base.LabelMetric):
@@ -25,16 +28,36 @@ class Accuracy(_base.LabelMetric):
 
     def _compute(
         self,
-        predictions: list,
-        references: list,
+        predictions: Any,
+        references: Any,
         normalize: bool = True,
-        sample_weight: list | None = None,
+        sample_weight: Any = None,
     ) -> dict[str, Any]:
+        import numpy as np
         from sklearn.metrics import accuracy_score
 
         if not len(predictions):
             return self._undefined(["accuracy"], "there are no samples")
-        if normalize and sample_weight is not None and not sum(sample_weight):
+        if normalize and sample_weight is not None and not np.sum(sample_weight):
             return self._undefined(["accuracy"], "all samples have the weight 0")
-        score = accuracy_score(references, predictions, normalize=normalize, sample_weight=sample_weight)
+        given = self._labels(predictions, references, sample_weight)
+        score = accuracy_score(given.true, given.predicted, normalize=normalize, sample_weight=given.weights)
         return {"accuracy": float(score)}
+
+    def _summed(
+        self,
+        predictions: Any,
+        references: Any,
+        normalize: bool = True,
+        sample_weight: Any = None,
+    ) -> dict[str, Summed]:
+        from runway.uncertainty.sums import mean, share
+
+        if not normalize or not len(predictions):
+            return {}
+        if self.config_name == "multilabel":
+            given = self._labels(predictions, references, sample_weight)
+            right = (given.predicted == given.true).all(-1)
+        else:
+            right = _columns.Pairs(predictions, references).right
+        return {"accuracy": share(right) if sample_weight is None else mean(right, sample_weight)}

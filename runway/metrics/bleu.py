@@ -5,9 +5,15 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from runway.metrics import _base, _languages
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from runway.uncertainty.sums import Summed
 
 
 class Bleu(_base.Metric):
@@ -46,20 +52,8 @@ class Bleu(_base.Metric):
             first = [texts if isinstance(texts, str) else texts[0] for texts in references if texts]
             _languages.tell_if_unspaced(name, first, where="bleu", language=target_lang)
             tokenizer = _tokenizer(name)
-        matches, totals = [0] * max_order, [0] * max_order
-        length = reference_length = 0
-        for prediction, texts in zip(predictions, references, strict=True):
-            tokens = tokenizer(prediction)
-            right = [tokenizer(text) for text in ([texts] if isinstance(texts, str) else texts)]
-            length += len(tokens)
-            reference_length += min(map(len, right))
-            for order in range(1, max_order + 1):
-                most: collections.Counter = collections.Counter()
-                for reference in right:
-                    most |= _ngrams(reference, order)
-                found = _ngrams(tokens, order)
-                matches[order - 1] += sum((found & most).values())
-                totals[order - 1] += sum(found.values())
+        length, reference_length, *counts = _counted(predictions, references, tokenizer, max_order).sum(0).tolist()
+        matches, totals = counts[:max_order], counts[max_order:]
         add = 1 if smooth else 0
         precisions = [
             (match + add) / (total + add) if total + add else 0.0 for match, total in zip(matches, totals, strict=True)
@@ -75,6 +69,44 @@ class Bleu(_base.Metric):
             "translation_length": length,
             "reference_length": reference_length,
         }
+
+    def _summed(
+        self,
+        predictions: list[str],
+        references: list,
+        tokenizer: Callable[[str], list[str]] | None = None,
+        max_order: int = 4,
+        smooth: bool = False,
+        target_lang: str | None = None,
+    ) -> dict[str, Summed]:
+        from runway.uncertainty.sums import Summed, Sums, plain_bleu_of
+
+        if not len(predictions):
+            return {}
+        tokenizer = tokenizer or _tokenizer(_languages.bleu_tokenizer(target_lang))
+        sums = Sums(_counted(predictions, references, tokenizer, max_order))
+        return {"bleu": Summed(sums, partial(plain_bleu_of, add=int(smooth)))}
+
+
+def _counted(
+    predictions: list[str], references: list, tokenizer: Callable[[str], list[str]], max_order: int
+) -> np.ndarray:
+    """Of each sample the lengths of both texts, then by order the n-grams that match, then those that there are."""
+    import numpy as np
+
+    rows = np.zeros((len(predictions), 2 + 2 * max_order), dtype=np.int64)
+    for row, prediction, texts in zip(rows, predictions, references, strict=True):
+        tokens = tokenizer(prediction)
+        right = [tokenizer(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        row[:2] = len(tokens), min(map(len, right))
+        for order in range(1, max_order + 1):
+            most: collections.Counter = collections.Counter()
+            for reference in right:
+                most |= _ngrams(reference, order)
+            found = _ngrams(tokens, order)
+            row[1 + order] = sum((found & most).values())
+            row[1 + max_order + order] = sum(found.values())
+    return rows
 
 
 def _ngrams(tokens: list[str], order: int) -> collections.Counter:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from runway.metrics import _base
+
+if TYPE_CHECKING:
+    from runway.uncertainty.sums import Summed
 
 
 class ChrF(_base.Metric):
@@ -53,3 +57,14 @@ class ChrF(_base.Metric):
         )
         result = chrf.corpus_score(predictions, _base.streams(references))
         return {name: getattr(result, name) for name in ("score", "char_order", "word_order", "beta")}
+
+    def _summed(self, predictions: list[str], references: list, **settings: Any) -> dict[str, Summed]:
+        from sacrebleu.metrics import CHRF
+
+        from runway.uncertainty.sums import Summed, chrf_of, scored_by, text_sums
+
+        if not len(predictions):
+            return {}
+        chrf = CHRF(**settings)
+        value = scored_by(chrf) if settings.get("eps_smoothing") else partial(chrf_of, beta=settings.get("beta", 2))
+        return {"score": Summed(text_sums(chrf, predictions, _base.streams(references)), value)}

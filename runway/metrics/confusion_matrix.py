@@ -26,19 +26,20 @@ class ConfusionMatrix(_base.LabelMetric):
 
     def _compute(
         self,
-        predictions: list,
-        references: list,
+        predictions: Any,
+        references: Any,
         labels: list | None = None,
-        sample_weight: list | None = None,
+        sample_weight: Any = None,
         normalize: str | None = None,
     ) -> dict[str, Any]:
         from sklearn.metrics import confusion_matrix
 
         if not len(predictions):
             return self._undefined(["confusion_matrix"], "there are no samples")
+        given = self._labels(predictions, references, sample_weight)
         matrix = confusion_matrix(
-            references, predictions, labels=labels, sample_weight=sample_weight, normalize=normalize
+            given.true, given.predicted, labels=labels, sample_weight=given.weights, normalize=normalize
         )
-        if self.config_name == "multilabel":
+        if given.pairs is None:  # multilabel
             return {"confusion_matrix": matrix}
-        return {"confusion_matrix": matrix, "labels": sorted({*references, *predictions}) if labels is None else labels}
+        return {"confusion_matrix": matrix, "labels": given.pairs.names.tolist() if labels is None else labels}

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import string
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runway.metrics import _base
+from runway.metrics import _base, _columns
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from runway.uncertainty.sums import Summed
 
 
 class ExactMatch(_base.Metric):
@@ -31,17 +36,34 @@ class ExactMatch(_base.Metric):
 
         return [{"predictions": Value("string"), "references": Value("string")}]
 
-    def _compute(
+    def _column(self, values: Any, what: str) -> Any:
+        return values
+
+    def _compute(self, predictions: Any, references: Any, **settings: Any) -> dict[str, Any]:
+        if not len(predictions):
+            return self._undefined(["exact_match"], "there are no samples")
+        return {"exact_match": float(self._same(predictions, references, **settings).mean())}
+
+    def _summed(self, predictions: Any, references: Any, **settings: Any) -> dict[str, Summed]:
+        from runway.uncertainty.sums import share
+
+        return {"exact_match": share(self._same(predictions, references, **settings))} if len(predictions) else {}
+
+    def _same(
         self,
-        predictions: list[str],
-        references: list[str],
+        predictions: Any,
+        references: Any,
         regexes_to_ignore: list[str] | None = None,
         ignore_case: bool = False,
         ignore_punctuation: bool = False,
         ignore_numbers: bool = False,
-    ) -> dict[str, Any]:
-        if not len(predictions):
-            return self._undefined(["exact_match"], "there are no samples")
+    ) -> np.ndarray:
+        """Whether each prediction is its reference, shape (samples,)."""
+        import numpy as np
+
+        if not (regexes_to_ignore or ignore_case or ignore_punctuation or ignore_numbers):
+            return _columns.equal_texts(predictions, references)
+        predictions, references = _columns.texts(predictions, "predictions"), _columns.texts(references, "references")
         removed = (string.punctuation if ignore_punctuation else "") + (string.digits if ignore_numbers else "")
         table = str.maketrans("", "", removed)
         patterns = [re.compile(pattern) for pattern in regexes_to_ignore or ()]
@@ -51,5 +73,5 @@ class ExactMatch(_base.Metric):
                 text = pattern.sub("", text)
             return (text.lower() if ignore_case else text).translate(table)
 
-        same = sum(normal(left) == normal(right) for left, right in zip(predictions, references, strict=True))
-        return {"exact_match": same / len(predictions)}
+        pairs = zip(predictions, references, strict=True)
+        return np.fromiter((normal(left) == normal(right) for left, right in pairs), bool, len(predictions))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runway.metrics import _base
+
+if TYPE_CHECKING:
+    from runway.uncertainty.sums import Summed
 
 
 class Mse(_base.NumberMetric):
@@ -22,10 +25,14 @@ class Mse(_base.NumberMetric):
     url = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.mean_squared_error.html"
     higher_is_better = False
 
-    def _compute(self, predictions: list, references: list, sample_weight: list | None = None) -> dict[str, Any]:
+    def _compute(self, predictions: Any, references: Any, sample_weight: Any = None) -> dict[str, Any]:
         from sklearn.metrics import mean_squared_error
 
         why = self._why_not(predictions, references, sample_weight)
         if why:
             return self._undefined(["mse"], why)
         return {"mse": float(mean_squared_error(references, predictions, sample_weight=sample_weight))}
+
+    def _summed(self, predictions: Any, references: Any, sample_weight: Any = None) -> dict[str, Summed]:
+        found = self._error_sums(predictions, references, sample_weight, 2)
+        return {} if found is None else {"mse": found}

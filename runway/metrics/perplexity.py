@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runway.metrics import _base
+from runway.metrics import _base, _columns
+
+if TYPE_CHECKING:
+    from runway.uncertainty.sums import Summed
 
 
 class Perplexity(_base.Metric):
@@ -28,27 +30,50 @@ class Perplexity(_base.Metric):
 
         return [{"predictions": Value("float64")}]
 
-    def _compute(
-        self,
-        predictions: list[float],
-        num_tokens: list[float] | None = None,
-    ) -> dict[str, Any]:
+    def _column(self, values: Any, what: str) -> Any:
+        return values
+
+    def _compute(self, predictions: Any, num_tokens: Any = None) -> dict[str, Any]:
+        import numpy as np
+
         names = ["perplexity", "mean_perplexity"]
         if not len(predictions):
             return self._undefined(names, "there are no losses")
-        weights = num_tokens if num_tokens is not None else [1.0] * len(predictions)
-        pairs = [(loss, weight) for loss, weight in zip(predictions, weights, strict=True) if weight]
-        if not pairs:  # whose loss is the mean of nothing
+        losses, weights = self._weighted(predictions, num_tokens)
+        if not len(losses):  # whose loss is the mean of nothing
             return self._undefined(names, f"none of the {len(predictions)} samples has a token that counts")
-        bad = sum(math.isnan(loss) for loss, _ in pairs)
+        bad = int(np.isnan(losses).sum())
         if bad:
             return self._undefined(names, f"{bad} of {len(predictions)} losses are NaN")
-        mean = sum(loss * weight for loss, weight in pairs) / sum(weight for _, weight in pairs)
-        return {"perplexity": _exp(mean), "mean_perplexity": sum(_exp(loss) for loss, _ in pairs) / len(pairs)}
+        with np.errstate(over="ignore"):  # a loss of over 709 nats
+            mean = losses.mean() if num_tokens is None else losses @ weights / weights.sum()
+            return {"perplexity": float(np.exp(mean)), "mean_perplexity": float(np.exp(losses).mean())}
 
+    def _weighted(self, predictions: Any, num_tokens: Any) -> tuple[Any, Any]:
+        """Losses and numbers of tokens of those samples that have a token."""
+        import numpy as np
 
-def _exp(loss: float) -> float:
-    try:
-        return math.exp(loss)
-    except OverflowError:  # a loss of over 709 nats
-        return math.inf
+        losses = _columns.numbers(predictions, "predictions")
+        if num_tokens is None:
+            return losses, np.ones(len(losses))
+        weights = _columns.numbers(num_tokens, "num_tokens")
+        if weights.shape != losses.shape:
+            raise ValueError(f"there are {len(losses)} losses, but {len(weights)} num_tokens")
+        return losses[weights != 0], weights[weights != 0]
+
+    def _summed(self, predictions: Any, num_tokens: Any = None) -> dict[str, Summed]:
+        import numpy as np
+
+        from runway.uncertainty.sums import exp_of_mean, mean
+
+        if not len(predictions):
+            return {}
+        losses = _columns.numbers(predictions, "predictions")
+        weights = np.ones(len(losses)) if num_tokens is None else _columns.numbers(num_tokens, "num_tokens")
+        if not np.isfinite(losses[weights != 0]).all():
+            return {}
+        with np.errstate(over="ignore"):
+            return {
+                "perplexity": mean(losses, weights, exp_of_mean),
+                "mean_perplexity": mean(np.exp(losses), weights != 0),
+            }

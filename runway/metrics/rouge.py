@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runway.metrics import _base
+
+if TYPE_CHECKING:
+    from runway.uncertainty.sums import Summed
 
 
 class Rouge(_base.Metric):
@@ -37,20 +40,49 @@ class Rouge(_base.Metric):
         use_stemmer: bool = False,
         tokenizer: Callable[[str], list[str]] | None = None,
     ) -> dict[str, Any]:
-        from rouge_score.rouge_scorer import RougeScorer
-
         names = rouge_types or ["rouge1", "rouge2", "rougeL", "rougeLsum"]
         if why := _base.why_no_texts(predictions, references):
             return self._undefined(names, why)
+        scores = self._scores(predictions, references, names, use_stemmer, tokenizer)
+        if not use_aggregator:
+            return scores
+        return {name: sum(found) / len(found) for name, found in scores.items()}
+
+    def _scores(
+        self,
+        predictions: list[str],
+        references: list,
+        names: list[str],
+        use_stemmer: bool,
+        tokenizer: Callable[[str], list[str]] | None,
+    ) -> dict[str, list[float]]:
+        """By the name of the score one for each sample."""
+        from rouge_score.rouge_scorer import RougeScorer
+
         scorer = RougeScorer(names, use_stemmer=use_stemmer, tokenizer=_Tokenizer(tokenizer) if tokenizer else None)
         scores: dict[str, list[float]] = {name: [] for name in names}
         for prediction, texts in zip(predictions, references, strict=True):
             score = scorer.score(texts, prediction) if isinstance(texts, str) else scorer.score_multi(texts, prediction)
             for name in names:
                 scores[name].append(score[name].fmeasure)
-        if not use_aggregator:
-            return scores
-        return {name: sum(found) / len(found) for name, found in scores.items()}
+        return scores
+
+    def _summed(
+        self,
+        predictions: list[str],
+        references: list,
+        rouge_types: list[str] | None = None,
+        use_aggregator: bool = True,
+        use_stemmer: bool = False,
+        tokenizer: Callable[[str], list[str]] | None = None,
+    ) -> dict[str, Summed]:
+        from runway.uncertainty.sums import mean
+
+        if not use_aggregator or not len(predictions):
+            return {}
+        names = rouge_types or ["rouge1", "rouge2", "rougeL", "rougeLsum"]
+        scores = self._scores(predictions, references, names, use_stemmer, tokenizer)
+        return {name: mean(found) for name, found in scores.items()}
 
 
 class _Tokenizer:

@@ -58,6 +58,10 @@ class EvalRecorder:
         self.meta_config: dict[str, Any] = dict(meta_config or {})
         self._table = SampleTable()
         self._stats: dict[str, Any] = {}
+        self._intervals: dict[str, dict[str, Any]] = {}
+        self._slices: dict[str, dict[str, Any]] = {}
+        self.wants_intervals = False
+        """Whether what is computed over it says how sure it is: of a test, which is once, not of each validation."""
         self._saved_at: files.Paths | None = None
         self._saved_as = ("eval_recorder", "parquet")
         self.rename(name, base_dir)
@@ -206,17 +210,47 @@ class EvalRecorder:
     set_sample_dict_column = set_sample_logs_column
     get_sample_dict_column = get_sample_logs_column
 
-    def log_stats_dict(self, stats_dict: Mapping[str, Any]) -> None:
-        """Set stats of the whole: {name: value}; tensors and arrays become numbers or lists."""
+    def log_stats_dict(
+        self, stats_dict: Mapping[str, Any], *, intervals: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Set stats of the whole.
+
+        Args:
+            stats_dict: {name: value}; tensors and arrays become numbers or lists.
+            intervals: where the truth is with 95% confidence, {name: {low, high, n, method}}; the interval that a stat
+                had before goes.
+        """
         check_dict(stats_dict, "log_stats_dict")
         for name, value in stats_dict.items():
             self._stats[str(name)] = plain(value, f"stat {name!r}")
+            self._intervals.pop(str(name), None)
+        for name, interval in (intervals or {}).items():
+            self._intervals[str(name)] = plain(dict(interval), f"interval of {name!r}")
+        self._saved_at = None
+
+    def log_slices(self, slices: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set what some rows alone come to: {slice: {name: {value, low, high, n}}}; other names of a slice stay."""
+        check_dict(slices, "log_slices")
+        for name, found in slices.items():
+            self._slices.setdefault(str(name), {}).update(plain(dict(found), f"slice {name!r}"))
         self._saved_at = None
 
     def clear_stats(self) -> None:
-        """Forget all stats."""
-        self._stats = {}
+        """Forget all stats, with their intervals and slices."""
+        self._stats, self._intervals, self._slices = {}, {}, {}
         self._saved_at = None
+
+    def get_intervals(self) -> dict[str, dict[str, Any]]:
+        """The 95% intervals of stats, {name: {low, high, n, method}}; a copy."""
+        return copy.deepcopy(self._intervals)
+
+    def get_slices(self) -> dict[str, dict[str, Any]]:
+        """What slices of the rows come to, {slice: {name: {value, low, high, n, is_worse}}}; a copy."""
+        return copy.deepcopy(self._slices)
+
+    def _add_stats_of(self, other: EvalRecorder) -> None:
+        self.log_stats_dict(other._stats, intervals=other._intervals)
+        self.log_slices(other._slices)
 
     def get_stats_logs(self, data_format: str = "dict") -> Any:
         """The stats; a copy.
@@ -292,7 +326,7 @@ class EvalRecorder:
         whole._saved_at = None
         for part in parts[1:]:
             whole._table.append(part._table)
-            whole._stats.update(part.get_stats_logs())
+            whole._add_stats_of(part)
         return whole
 
     def merge(self, others: EvalRecorder | Iterable[EvalRecorder]) -> EvalRecorder:
@@ -316,7 +350,7 @@ class EvalRecorder:
                 )
         for other in parts:
             self._table.adopt(other._table)
-            self._stats.update(other.get_stats_logs())
+            self._add_stats_of(other)
         self._saved_at = None
         return self
 
@@ -333,6 +367,7 @@ class EvalRecorder:
         twin.__dict__.update(self.__dict__)
         twin.meta_config = copy.deepcopy(self.meta_config)
         twin._stats = copy.deepcopy(self._stats)
+        twin._intervals, twin._slices = self.get_intervals(), self.get_slices()
         twin._table = self._table.fork()
         return twin
 
@@ -407,10 +442,13 @@ class EvalRecorder:
             "position": self._table.position,
             "stats": self._stats,
             "meta": plain(hidden(self.meta_config), "meta_config"),
+            **({"intervals": self._intervals} if self._intervals else {}),
+            **({"slices": self._slices} if self._slices else {}),
         }
 
     def _take(self, table: SampleTable, header: dict[str, Any]) -> None:
         self._table, self._stats, self.meta_config = table, header["stats"], header["meta"]
+        self._intervals, self._slices = header["intervals"], header["slices"]
         table.rows, table.position = header["rows"], header["position"]
 
     def save_to_dir(self, directory: Path) -> None:
@@ -439,7 +477,7 @@ class EvalRecorder:
     def __getstate__(self) -> dict[str, Any]:  # a recorder crosses process borders with all its rows
         sink = pa.BufferOutputStream()
         write_parquet(sink, self._table, self._header())
-        in_file = ("_table", "_stats", "meta_config", "_saved_at")
+        in_file = ("_table", "_stats", "_intervals", "_slices", "meta_config", "_saved_at")
         others = {key: value for key, value in self.__dict__.items() if key not in in_file}
         return {**others, "parquet": sink.getvalue().to_pybytes()}
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from runway.recorder.table import SampleTable
 
 
+_IN_META = ("version", "rows", "position", "columns", "intervals", "slices")
+"""What json and csv keep of the header beside the meta config."""
+
+
 @dataclass(frozen=True)
 class Paths:
     """Where the files of one recorder are."""
@@ -84,7 +88,7 @@ def save(paths: Paths, table: SampleTable, header: dict[str, Any]) -> None:
         with replacing(paths.samples) as temporary:
             write(temporary, table, header)
         if paths.file_format != "pkl":
-            about = {key: header[key] for key in ("version", "rows", "position", "columns")}
+            about = {key: header[key] for key in _IN_META if key in header}
             _write_json(paths.stats, header["stats"])
             _write_json(paths.meta, {**header["meta"], "runway_recorder": about})
         images.remove_others()
@@ -125,10 +129,13 @@ def checked_header(header: Any, table: SampleTable) -> dict[str, Any]:
     Raises:
         DataError: it is not what ``save`` has written, or does not go with the samples.
     """
-    whole: dict[str, Any] = {"stats": {}, "meta": {}, "columns": {}, "position": 0, "rows": table.rows, **header}
-    parts, numbers = [whole["stats"], whole["meta"], whole["columns"]], [whole["rows"], whole["position"]]
+    kinds = ("stats", "meta", "columns", "intervals", "slices")
+    whole: dict[str, Any] = {**{kind: {} for kind in kinds}, "position": 0, "rows": table.rows, **header}
+    parts, numbers = [whole[kind] for kind in kinds], [whole["rows"], whole["position"]]
     if not all(isinstance(part, dict) and all(type(key) is str for key in part) for part in parts):
-        raise DataError("the recorder's stats, meta config or notes of columns are not {name: value}")
+        raise DataError(
+            "the recorder's stats, intervals, slices, meta config or notes of columns are not {name: value}"
+        )
     if not all(type(number) is int and 0 <= number < 1 << 48 for number in numbers):
         raise DataError(f"the recorder's rows and position must be whole numbers, but are {numbers} instead")
     if table.columns and whole["rows"] != table.rows:

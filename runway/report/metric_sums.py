@@ -12,11 +12,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from runway.report.samples import Classes, Samples
-from runway.uncertainty.intervals import Interval, Sums, Value, interval, wilson
+from runway.report.samples import Samples
+from runway.uncertainty.sums import (
+    CLASS_SCORES,
+    Summed,
+    averages,
+    bleu_of,
+    chrf_of,
+    class_sums,
+    exp_of_mean,
+    mean,
+    of_class,
+    ratio,
+    share,
+    text_sums,
+)
 
 if TYPE_CHECKING:
-    from sacrebleu.metrics.base import Metric
+    from runway.uncertainty.intervals import Interval, Sums, Value
 
 MOST_PAIRS = 50_000
 """Pairs of texts of which BLEU and chrF are taken apart: some seconds."""
@@ -45,9 +58,7 @@ class SummedMetric(NamedTuple):
 
     def interval(self) -> Interval | None:
         """Its 95% interval."""
-        if self.right is not None:
-            return wilson(int(self.right.sum()), len(self.right))
-        return interval(self.sums, self.function)
+        return Summed(self.sums, self.function, self.right).interval()
 
 
 def summed_metrics(metrics: Mapping[str, Any], samples: Samples) -> dict[str, SummedMetric]:
@@ -86,99 +97,50 @@ def _kind(name: str) -> str | None:
     return None
 
 
-# Classes
-
 _Maker = Callable[[Samples, Mapping[str, Any]], Iterator[SummedMetric]]
 
 
+def _made(summed: Summed, kind: str = "") -> SummedMetric:
+    return SummedMetric("", 0.0, summed.sums, summed.value, summed.right, kind)
+
+
 def _accuracy(samples: Samples, metrics: Mapping[str, Any]) -> Iterator[SummedMetric]:
-    classes = samples.classes
-    if classes is not None:
-        right = classes.right
-        yield SummedMetric("", 0.0, Sums([[0.0, 1.0], [1.0, 1.0]], right.astype(int)), _rate, right)
+    if samples.classes is not None:
+        yield _made(share(samples.classes.right))
 
 
-def _rate(sums: np.ndarray) -> np.ndarray:
-    return sums[..., 0] / sums[..., 1]
-
-
-def _of_classes(score: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> _Maker:
+def _of_classes(score: str) -> _Maker:
     """A score of each class, of the positive one, or of all together."""
 
     def make(samples: Samples, metrics: Mapping[str, Any]) -> Iterator[SummedMetric]:
         classes = samples.classes
         if classes is None or len(classes.names) > MOST_CLASSES:
             return
-        count = len(classes.names)
-        for kind, function in _averages(score, count):
-            yield SummedMetric("", 0.0, _class_sums(classes), function, kind=kind)
+        size = len(classes.names)
+        cells, which = np.unique(classes.true * size + classes.predicted, return_inverse=True)
+        sums = class_sums(*np.divmod(cells, size), which.reshape(-1), size)
+        if size == 2:
+            yield _made(Summed(sums, of_class(CLASS_SCORES[score], 1, size)), "of the second class")
+        for kind, function in averages(CLASS_SCORES[score], size):
+            yield _made(Summed(sums, function), kind)
 
     return make
 
 
-def _class_sums(classes: Classes) -> Sums:
-    """For each row and class: it is this class and predicted, predicted, is this class. [3 * classes]."""
-    size = len(classes.names)
-    cells, which = np.unique(classes.true * size + classes.predicted, return_inverse=True)
-    rows = np.zeros((len(cells), 3, size))
-    true, predicted = np.divmod(cells, size)
-    at = np.arange(len(cells))
-    rows[at, 0, true] = true == predicted
-    rows[at, 1, predicted] = 1
-    rows[at, 2, true] = 1
-    return Sums(rows.reshape(len(cells), -1), which.reshape(-1))
+def _losses(value: Value) -> _Maker:
+    """A function of the mean loss, over tokens or over rows."""
 
+    def make(samples: Samples, metrics: Mapping[str, Any]) -> Iterator[SummedMetric]:
+        if "loss" not in samples:
+            return
+        losses = samples.array("loss")
+        if losses.dtype.kind != "f" or not np.isfinite(losses).all():
+            return
+        if "target_tokens" in samples:
+            yield _made(mean(losses, samples.array("target_tokens"), value), "over tokens")
+        yield _made(mean(losses, None, value), "over rows")
 
-def _averages(score: Callable[..., np.ndarray], size: int) -> Iterator[tuple[str, Value]]:
-    def parts(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        split = sums.reshape(*sums.shape[:-1], 3, size)
-        return split[..., 0, :], split[..., 1, :], split[..., 2, :]
-
-    def of_each(sums: np.ndarray) -> np.ndarray:
-        return score(*parts(sums))
-
-    if size == 2:
-        yield "of the second class", lambda sums: of_each(sums)[..., 1]
-
-    def macro(sums: np.ndarray) -> np.ndarray:
-        return of_each(sums).mean(-1)
-
-    def weighted(sums: np.ndarray) -> np.ndarray:
-        true = parts(sums)[2]
-        return (of_each(sums) * true).sum(-1) / true.sum(-1)
-
-    def micro(sums: np.ndarray) -> np.ndarray:
-        return score(*(part.sum(-1) for part in parts(sums)))
-
-    yield from (("macro", macro), ("weighted", weighted), ("micro", micro))
-
-
-def _divided(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.zeros(np.shape(above)), where=np.asarray(below) > 0)
-
-
-# Losses
-
-
-def _loss(samples: Samples, metrics: Mapping[str, Any]) -> Iterator[SummedMetric]:
-    yield from _mean_of_losses(samples, lambda sums: sums[..., 0] / sums[..., 1])
-
-
-def _perplexity(samples: Samples, metrics: Mapping[str, Any]) -> Iterator[SummedMetric]:
-    yield from _mean_of_losses(samples, lambda sums: np.exp(np.minimum(sums[..., 0] / sums[..., 1], 700)))
-
-
-def _mean_of_losses(samples: Samples, function: Value) -> Iterator[SummedMetric]:
-    if "loss" not in samples:
-        return
-    losses = samples.array("loss")
-    if losses.dtype.kind != "f" or not np.isfinite(losses).all():
-        return
-    weights = {"over rows": np.ones(len(losses))}
-    if "target_tokens" in samples:
-        weights = {"over tokens": samples.array("target_tokens").astype(float), **weights}
-    for kind, weight in weights.items():
-        yield SummedMetric("", 0.0, Sums(np.stack([losses * weight, weight], axis=1)), function, kind=kind)
+    return make
 
 
 # Translations
@@ -241,47 +203,11 @@ def translations(samples: Samples) -> tuple[list[str], list[str]] | None:
     return hypotheses, references
 
 
-def text_sums(metric: Metric, hypotheses: list[str], references: list[str]) -> Sums:
-    """What a metric of sacreBLEU sums up over pairs of texts."""
-    from runway.library_internals import sacrebleu_statistics
-
-    return Sums(sacrebleu_statistics(metric, hypotheses, references))
-
-
-def bleu_of(sums: np.ndarray) -> np.ndarray:
-    """Corpus BLEU, 0 to 100, of ``[…, lengths and counts]`` as sacreBLEU sums them up, smoothed as it does."""
-    length, reference = sums[..., 0], sums[..., 1]
-    orders = (sums.shape[-1] - 2) // 2
-    right, total = sums[..., 2 : 2 + orders], sums[..., 2 + orders :]
-    smooth, logs = np.ones(length.shape), np.zeros(length.shape)
-    with np.errstate(all="ignore"):
-        for order in range(orders):
-            is_zero = right[..., order] <= 0
-            smooth = np.where(is_zero, smooth * 2, smooth)
-            logs += np.log(np.where(is_zero, 1 / smooth, right[..., order]) / total[..., order])
-        penalty = np.where(length < reference, np.exp(1 - reference / length), 1.0)
-        found = 100 * penalty * np.exp(logs / orders)
-    return np.where((right.sum(-1) > 0) & (total > 0).all(-1), found, 0.0)
-
-
-def chrf_of(sums: np.ndarray, beta: float = 2.0) -> np.ndarray:
-    """Corpus chrF, 0 to 100, of ``[…, (hypothesis, reference, match) of each order]``."""
-    split = sums.reshape(*sums.shape[:-1], -1, 3)
-    hypothesis, reference, match = split[..., 0], split[..., 1], split[..., 2]
-    counted = (hypothesis > 0) & (reference > 0)
-    orders = np.maximum(counted.sum(-1), 1)
-    precision = _divided(match, hypothesis).sum(-1, where=counted) / orders
-    recall = _divided(match, reference).sum(-1, where=counted) / orders
-    return 100 * _divided((1 + beta**2) * precision * recall, beta**2 * precision + recall)
-
-
 _MAKERS: dict[str, _Maker] = {
     "accuracy": _accuracy,
-    "precision": _of_classes(lambda both, predicted, true: _divided(both, predicted)),
-    "recall": _of_classes(lambda both, predicted, true: _divided(both, true)),
-    "f1": _of_classes(lambda both, predicted, true: _divided(2 * both, predicted + true)),
-    "loss": _loss,
-    "perplexity": _perplexity,
+    **{score: _of_classes(score) for score in CLASS_SCORES},
+    "loss": _losses(ratio),
+    "perplexity": _losses(exp_of_mean),
     "sacrebleu": _bleu,
     "chrf": _chrf,
 }

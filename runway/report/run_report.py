@@ -304,10 +304,12 @@ def _slices(page: Page, metrics: Mapping[str, Any]) -> None:
             if isinstance(one, Mapping):
                 low, high = one.get("low"), one.get("high")
                 bounds = f"[{told(low)}, {told(high)}]" if _is_number(low) and _is_number(high) else ""
-                rows.append([name, metric, one.get("value"), bounds, one.get("n")])
+                rows.append(
+                    [name, metric, one.get("value"), bounds, one.get("n"), "worse" if one.get("is_worse") else ""]
+                )
             else:
-                rows.append([name, metric, one, "", None])
-    page.table(["slice", "metric", "value", "95% interval", "n"], rows)
+                rows.append([name, metric, one, "", None, ""])
+    page.table(["slice", "metric", "value", "95% interval", "n", ""], rows)
 
 
 def _samples(page: Page, run: ReadRun, samples: Samples) -> None:

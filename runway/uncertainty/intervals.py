@@ -6,6 +6,7 @@ array for each row of the data: then a thousand resamples of the data cost two m
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ class Interval(NamedTuple):
         low: its lower end.
         high: its upper end.
         n: the rows, or the groups, that it is made of.
-        method: ``wilson``, ``bootstrap (BCa)``, ``bootstrap``, ``jackknife`` or ``t``.
+        method: ``wilson``, ``bootstrap (BCa)``, ``bootstrap`` or ``jackknife``; ``cluster …`` where groups are drawn.
     """
 
     low: float
@@ -123,9 +124,8 @@ def interval(sums: Sums, value: Value, *, groups: Any = None, seed: int = 0) -> 
     with np.errstate(all="ignore"):  # a resample may lack a class
         if n < 2 or not np.isfinite(value(sums.total())):
             return None
-        if n > MOST_FOR_BOOTSTRAP:
-            return _jackknife(sums, value)
-        return _bootstrap(sums, value, seed)
+        found = _jackknife(sums, value) if n > MOST_FOR_BOOTSTRAP else _bootstrap(sums, value, seed)
+    return found if groups is None else found._replace(method=f"cluster {found.method}")
 
 
 def _bootstrap(sums: Sums, value: Value, seed: int) -> Interval:
@@ -140,17 +140,19 @@ def _bootstrap(sums: Sums, value: Value, seed: int) -> Interval:
         return value(counts @ sums.rows).reshape(which.shape[:-1])
 
     method = "BCa" if n <= MOST_FOR_BCA else "percentile"
-    found = bootstrap(
-        (sums.which,),
-        resampled,
-        n_resamples=RESAMPLES,
-        batch=max(1, _BLOCK // (n + distinct)),
-        vectorized=True,
-        axis=-1,
-        confidence_level=LEVEL,
-        method=method,
-        rng=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a metric that no row changes, which is seen to below
+        found = bootstrap(
+            (sums.which,),
+            resampled,
+            n_resamples=RESAMPLES,
+            batch=max(1, _BLOCK // (n + distinct)),
+            vectorized=True,
+            axis=-1,
+            confidence_level=LEVEL,
+            method=method,
+            rng=np.random.default_rng(seed),
+        )
     low, high = map(float, found.confidence_interval)
     if not (np.isfinite(low) and np.isfinite(high)):  # BCa of a metric that no row changes; an undefined resample
         values = found.bootstrap_distribution

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runway.errors import did_you_mean, must_be_whole
@@ -54,11 +54,15 @@ class DisplayEvalResults(RecorderTransform):
         wanted = list(self.columns) if self.columns is not None else data.column_names
         columns = [name for name in wanted if self._is_there(data, name, "columns")]
         title = self.title or f"Evaluation of {data.name}"
-        stats = [[name, _cell(value)] for name, value in data.get_stats_logs().items()]
-        if stats:
-            table(title, ["stat", "value"], stats)
+        intervals = data.get_intervals()
+        stats = [[name, _cell(value), bounds(intervals.get(name))] for name, value in data.get_stats_logs().items()]
+        if intervals:
+            table(title, ["stat", "value", "95% interval"], stats)
+        elif stats:
+            table(title, ["stat", "value"], [row[:2] for row in stats])
         else:
             info(f"{title}: there are no stats")
+        show_slices(data.get_slices())
         rows = self._rows(data)
         if columns and rows:
             samples = [data[row] for row in rows]
@@ -93,6 +97,41 @@ class DisplayEvalResults(RecorderTransform):
             return ""
         first, last = ("lowest", "highest") if self.lowest_first else ("highest", "lowest")
         return f", from the {first} {self.sort_by} to the {last}" if self.spread else f", {first} {self.sort_by} first"
+
+
+def bounds(interval: Mapping[str, Any] | None) -> str:
+    """An interval in words; nothing where there is none."""
+    if not interval or interval.get("low") is None:
+        return ""
+    return f"[{interval['low']:.4g}, {interval['high']:.4g}]"
+
+
+def show_slices(slices: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what slices of the rows come to, and which are worse than the rest."""
+    rows = [
+        [name, stat, _cell(one["value"]), bounds(one), one["n"], "worse" if one.get("is_worse") else ""]
+        for name, found in slices.items()
+        for stat, one in found.items()
+    ]
+    if not rows:
+        return
+    table("Slices", ["slice", "stat", "value", "95% interval", "n", ""], rows)
+    for line in worse_slices(slices):
+        info(line)
+
+
+def worse_slices(slices: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """In words: the slices that are worse than the other rows, by more than chance."""
+    found: dict[str, list[str]] = {}
+    for name, scores in slices.items():
+        for stat, one in scores.items():
+            if one.get("is_worse"):
+                found.setdefault(stat, []).append(f"{name} ({one['value']:.4g} {bounds(one)}, n = {one['n']})")
+    tested = {stat: sum("p" in scores.get(stat, {}) for scores in slices.values()) for stat in found}
+    return [
+        f"{stat} is worse than on the other rows in: {'; '.join(names)} (p < 0.05, Holm over {tested[stat]} slices)"
+        for stat, names in found.items()
+    ]
 
 
 def _cell(value: Any, most: int = 80) -> Any:

@@ -15,8 +15,10 @@ from runway.user_code import may_run
 
 if TYPE_CHECKING:
     import evaluate
+    import numpy as np
 
     from runway.recorder import EvalRecorder
+    from runway.transforms.evaluation.scores import Scores
 
 ONE_CLASS_SAYS_NOTHING = ("matthews_correlation", "roc_auc", "pearsonr", "spearmanr")
 """Metrics of the hub that are undefined where all references are the same, and may give 0."""
@@ -25,6 +27,34 @@ METRIC_KEYS = ("name", "kwargs", "load_kwargs", "columns", "rename", "prefix")
 
 class RecorderTransform(BaseTransform):
     """A transform of one EvalRecorder: write ``_call(self, data)`` and return the recorder."""
+
+    group: str | None = None
+    intervals: bool | None = None
+    slices: Sequence[Any] | None = None
+
+    def setup_scores(self, group: str | None, slices: Sequence[Any] | None, intervals: bool | None) -> None:
+        """Take the settings of what ``scores_of`` gives.
+
+        Raises:
+            ConfigError: ``group`` is no text, or ``slices`` is no list.
+        """
+        if group is not None and not isinstance(group, str):
+            raise ConfigError(f"`group` must be a column's name, but is {group!r} instead", where=self.where)
+        if slices is not None and (isinstance(slices, str | Mapping) or not isinstance(slices, Sequence)):
+            raise ConfigError(f"`slices` must be a list, but is {slices!r} instead", where=self.where)
+        self.group, self.slices, self.intervals = group, slices, intervals
+
+    def scores_of(self, recorder: EvalRecorder) -> Scores | None:
+        """What computes intervals and slices of scores over the recorder; None where none are wanted."""
+        from runway.transforms.evaluation.scores import Scores
+        from runway.transforms.evaluation.slices import make_slices
+
+        if not (recorder.wants_intervals if self.intervals is None else self.intervals):
+            return None
+        asked, where = self.slices, f"{self.where}, slices"
+        if asked is None:
+            asked, where = self.from_config("eval", "slices", default=()), "eval.slices"
+        return Scores(recorder, self.where, self.group, make_slices(asked, recorder, where))
 
     def _preprocess(self, data: Any) -> Any:
         return data[0] if isinstance(data, list) and len(data) == 1 else data
@@ -38,9 +68,13 @@ class RecorderTransform(BaseTransform):
         Raises:
             DataError: it is not there; the error names the setting that asks for it.
         """
+        self.must_have(recorder, name, setting)
+        return recorder.get_sample_logs_column(name)
+
+    def must_have(self, recorder: EvalRecorder, name: str, setting: str) -> None:
+        """Raise a DataError that names the setting where the recorder lacks a column."""
         what = f"the recorder {recorder.name!r} has no such column: {setting} names"
         must_be_known([name], recorder.column_names, what, where=self.where, error=DataError)
-        return recorder.get_sample_logs_column(name)
 
     def need_samples(self, recorder: EvalRecorder) -> None:
         """Raise a DataError where the recorder is empty."""
@@ -129,6 +163,9 @@ class ComputeMetrics(RecorderTransform):
         ref_field: str | None = None,
         rows: Mapping[str, Any] | None = None,
         prefix: str = "",
+        group: str | None = None,
+        slices: Sequence[Any] | None = None,
+        intervals: bool | None = None,
         **kwargs: Any,
     ) -> None:
         """Take the metrics and the columns.
@@ -141,6 +178,10 @@ class ComputeMetrics(RecorderTransform):
             ref_field: the column of references; none for a metric that takes predictions only.
             rows: over which rows, ``{column: value}`` (``{task: 'reviews'}``); null is over all.
             prefix: put before the names of all stats, such as ``reviews_``.
+            group: the column (``film``, ``speaker``) of whose values the rows are alike: intervals are over these.
+            slices: of the rows, each with its own scores (see docs/evaluation.md); null takes the config's
+                ``eval.slices``.
+            intervals: whether the scores have 95% intervals, and slices; null: after a test, not after a validation.
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
 
         Raises:
@@ -153,6 +194,7 @@ class ComputeMetrics(RecorderTransform):
         self.ref_field = ref_field
         self.rows = dict(rows or {})
         self.prefix = prefix
+        self.setup_scores(group, slices, intervals)
 
     def _entry(self, index: int, entry: str | Mapping[str, Any]) -> dict[str, Any]:
         where = f"{self.where}, metrics[{index}]"
@@ -169,10 +211,10 @@ class ComputeMetrics(RecorderTransform):
     def _call(self, data: EvalRecorder) -> EvalRecorder:
         self.need_samples(data)
         chosen = self._chosen(data)
+        scores = self.scores_of(chosen)
         stats: dict[str, Any] = {}
         for entry in self.metrics:
-            for name, value in self._compute(chosen, entry).items():
-                name = f"{self.prefix}{name}"
+            for name, value in self._compute(chosen, entry, scores).items():
                 if name in stats:
                     raise DataError(
                         f"two metrics give the stat {name!r}",
@@ -180,7 +222,10 @@ class ComputeMetrics(RecorderTransform):
                         hint=f"give one of them a prefix: {{name: {entry['name']!r}, prefix: 'my_'}}",
                     )
                 stats[name] = value
-        data.log_stats_dict(stats)
+        if scores is None:
+            data.log_stats_dict(stats)
+        else:
+            scores.log_to(data, stats)
         return data
 
     def _chosen(self, recorder: EvalRecorder) -> EvalRecorder:
@@ -196,14 +241,15 @@ class ComputeMetrics(RecorderTransform):
             raise DataError(f"no row has {wanted}", where=f"{self.where}, rows", hint=f"there are: {told}")
         return recorder.select_rows(rows)
 
-    def _compute(self, recorder: EvalRecorder, entry: dict[str, Any]) -> dict[str, Any]:
-        inputs = {"predictions": self._column(recorder, self.pred_field, "pred_field")}
-        if self.ref_field is not None:
-            inputs["references"] = self._column(recorder, self.ref_field, "ref_field")
-        for argument, column in entry["columns"].items():
-            inputs[argument] = self._column(recorder, column, f"columns.{argument}")
+    def _compute(self, recorder: EvalRecorder, entry: dict[str, Any], scores: Scores | None) -> dict[str, Any]:
         from runway.metrics import SHIPPED
 
+        is_shipped = entry["name"] in SHIPPED
+        inputs = {"predictions": self._column(recorder, self.pred_field, "pred_field", is_shipped)}
+        if self.ref_field is not None:
+            inputs["references"] = self._column(recorder, self.ref_field, "ref_field", is_shipped)
+        for argument, column in entry["columns"].items():
+            inputs[argument] = self._column(recorder, column, f"columns.{argument}", is_shipped)
         metric = self._load(entry)
         try:
             with warnings.catch_warnings(record=True) as told:
@@ -214,13 +260,64 @@ class ComputeMetrics(RecorderTransform):
                 f"the metric {entry['name']!r} cannot be computed: {error}",
                 where=f"{self.where}, columns {', '.join(filter(None, (self.pred_field, self.ref_field)))}",
             ) from error
-        stats = {_stat_name(key, entry): value for key, value in (found or {}).items()}
-        if entry["name"] not in SHIPPED:  # those tell themselves
+        stats = {self._stat_name(key, entry): value for key, value in (found or {}).items()}
+        if not is_shipped:  # those tell themselves
             _tell_odd(entry["name"], stats, inputs, [one for one in told if _is_of_undefined(one)])
         for one in told:
             if not _is_of_undefined(one):
                 warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        if scores is not None:
+            self._score(scores, metric, entry, inputs, found or {})
         return stats
+
+    def _stat_name(self, key: str, entry: Mapping[str, Any]) -> str:
+        return f"{self.prefix}{_stat_name(key, entry)}"
+
+    def _score(
+        self,
+        scores: Scores,
+        metric: evaluate.EvaluationModule,
+        entry: dict[str, Any],
+        inputs: Mapping[str, Any],
+        found: Mapping[str, Any],
+    ) -> None:
+        """Intervals and slices of what a metric has given."""
+        import math
+
+        import numpy as np
+
+        from runway.metrics import SHIPPED
+        from runway.metrics._direction import direction
+
+        def is_defined(value: Any) -> bool:
+            return isinstance(value, int | float | np.number) and math.isfinite(value)
+
+        metric_name = Path(entry["name"]).stem
+        if entry["name"] in SHIPPED:
+            summed: Mapping[str, Any] = metric.summed(**inputs, **entry["kwargs"])
+            summed = {key: one for key, one in summed.items() if is_defined(found.get(key))}
+            names = {key: self._stat_name(key, entry) for key in summed}
+            plain = {**entry, "rename": {}, "prefix": ""}
+            better = {name: direction(_stat_name(key, plain)) for key, name in names.items()}
+            scores.add({name: summed[key] for key, name in names.items()}, better=better)
+            left = [] if summed else [key for key in found if key in (metric_name, "score")]  # its own, as a whole
+        else:
+            left = list(found)
+        left = [key for key in left if is_defined(found[key])]
+        if not left:
+            return
+
+        def compute(rows: np.ndarray) -> dict[str, float]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                given = {name: _taken(values, rows) for name, values in inputs.items()}
+                try:
+                    again = metric.compute(**given, **entry["kwargs"]) or {}
+                except (ValueError, TypeError, ZeroDivisionError):  # these rows lack a class, say
+                    return {}
+            return {self._stat_name(key, entry): float(again[key]) for key in left if is_defined(again.get(key))}
+
+        scores.resample([self._stat_name(key, entry) for key in left], compute, entry["name"])
 
     def load_metrics(self) -> None:
         """Load every metric once: before a training it shows whether they can be had.
@@ -250,8 +347,19 @@ class ComputeMetrics(RecorderTransform):
             return load_metric(path, **entry["load_kwargs"])
         return load_metric(entry["name"], **entry["load_kwargs"])
 
-    def _column(self, recorder: EvalRecorder, name: str, setting: str) -> list:
-        values = self.values_of(recorder, name, setting)
+    def _column(self, recorder: EvalRecorder, name: str, setting: str, as_array: bool) -> Any:
+        """A column's values; as an array for a metric that takes it so, without a Python object for each."""
+        import numpy as np
+        import pyarrow as pa
+
+        self.must_have(recorder, name, setting)
+        if as_array:
+            found = recorder.get_sample_logs_column(name, "arrow")
+            kind = found.type
+            is_text = kind == pa.string()
+            if not found.null_count and (is_text or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                return found if is_text else np.asarray(found.to_numpy())
+        values = recorder.get_sample_logs_column(name)
         missing = sum(value is None for value in values)
         if missing:
             raise DataError(
@@ -262,6 +370,13 @@ class ComputeMetrics(RecorderTransform):
         return values
 
 
+def _taken(values: Any, rows: np.ndarray) -> Any:
+    """Some rows of a column, as a list: what any metric takes."""
+    if hasattr(values, "to_pylist"):
+        return values.take(rows).to_pylist()
+    return values[rows].tolist() if hasattr(values, "dtype") else [values[row] for row in rows.tolist()]
+
+
 def _tell_odd(
     metric: str, stats: Mapping[str, Any], inputs: Mapping[str, list], told: Sequence[warnings.WarningMessage]
 ) -> None:
@@ -269,7 +384,7 @@ def _tell_odd(
     undefined = [name for name, value in stats.items() if isinstance(value, float) and value != value]
     said = {" ".join(str(one.message).split()) for one in told}
     counts = ", ".join(f"{len(values)} {name}" for name, values in inputs.items())
-    references = inputs.get("references") or ()
+    references = inputs.get("references") or []
     if references and all(value == references[0] for value in references):
         counts += f", which are all {references[0]!r}"
     if undefined:

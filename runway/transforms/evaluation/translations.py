@@ -14,9 +14,10 @@ from runway.registry import register_transform_functor
 from runway.transforms.evaluation.recorders import RecorderTransform, base_dir_or_test_dir
 
 if TYPE_CHECKING:
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics import BLEU, CHRF
 
     from runway.recorder import EvalRecorder
+    from runway.uncertainty.sums import Summed
 
 
 OPTIONAL = {"source": "source", "loss": "loss", "tokens": "target_tokens"}
@@ -92,6 +93,9 @@ class EvaluateTranslations(TranslationTransform):
         tokenize: str | None = None,
         target_lang: str | None = None,
         chrf_word_order: int = 0,
+        group: str | None = None,
+        slices: Sequence[Any] | None = None,
+        intervals: bool | None = None,
         **kwargs: Any,
     ) -> None:
         """Take the columns and what the scores depend on.
@@ -108,6 +112,9 @@ class EvaluateTranslations(TranslationTransform):
                 and the signature says which.
             target_lang: the language of the hypotheses; null takes the config's ``dataset.target_lang``.
             chrf_word_order: 2 for chrF++.
+            group: the column (``document``, ``book``) of whose values the pairs are alike: intervals are over these.
+            slices: of the pairs, each with its own scores; null takes the config's ``eval.slices``.
+            intervals: whether the scores have 95% intervals, and slices; null: after a test, not after a validation.
             **kwargs: ``input_mapping`` and ``output_mapping``, see BaseTransform.
         """
         super().setup(**kwargs)
@@ -115,6 +122,7 @@ class EvaluateTranslations(TranslationTransform):
         self.loss, self.tokens = loss, tokens
         self.lowercase, self.tokenize, self.target_lang = lowercase, tokenize, target_lang
         self.chrf_word_order = chrf_word_order
+        self.setup_scores(group, slices, intervals)
 
     def _call(self, data: EvalRecorder) -> EvalRecorder:
         from sacrebleu.metrics import CHRF
@@ -140,8 +148,34 @@ class EvaluateTranslations(TranslationTransform):
             stats["sacrebleu_of_source"] = self.bleu(force=True).corpus_score(sources, [references]).score
         stats["sacrebleu_signature"] = str(bleu.get_signature())
         stats["chrf_signature"] = str(chrf.get_signature())
-        data.log_stats_dict(stats)
+        scores = self.scores_of(data)
+        if scores is None:
+            data.log_stats_dict(stats)
+            return data
+        summed = self._summed(data, hypotheses, references, chrf)
+        defined = {name: one for name, one in summed.items() if math.isfinite(stats.get(name, math.nan))}
+        scores.add(defined, better={"sacrebleu": "max", "chrf": "max", "loss": "min", "perplexity": "min"})
+        scores.log_to(data, stats)
         return data
+
+    def _summed(
+        self, data: EvalRecorder, hypotheses: list[str], references: list[str], chrf: CHRF
+    ) -> dict[str, Summed]:
+        """The scores as sums over pairs, of which intervals are made."""
+        from runway.uncertainty.sums import Summed, bleu_of, chrf_of, exp_of_mean, mean, ratio, text_sums
+
+        of_bleu = text_sums(self.bleu(force=True), hypotheses, references)
+        found = {
+            "sacrebleu": Summed(of_bleu, bleu_of),
+            "chrf": Summed(text_sums(chrf, hypotheses, references), chrf_of),
+            "length_ratio": Summed(of_bleu, ratio),
+        }
+        if self.loss is not None and self.loss in data:
+            losses = data.get_sample_logs_column(self.loss, "numpy")
+            has_tokens = self.tokens is not None and self.tokens in data
+            weights = data.get_sample_logs_column(str(self.tokens), "numpy") if has_tokens else None
+            found |= {"loss": mean(losses, weights), "perplexity": mean(losses, weights, exp_of_mean)}
+        return found
 
     def _tell_if_unspaced(self, bleu: BLEU, references: list[str]) -> None:
         """Warn where words that are not written apart would be counted."""
