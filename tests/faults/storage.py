@@ -152,7 +152,9 @@ def damage(files: list[Path], draw: random.Random) -> str | None:
     after = path.read_bytes() if path.exists() else None
     is_same = after == before
     if after is not None and path.name == JOURNAL:  # a line that stands there twice says what it said
-        is_same = set(after.splitlines()) == set(before.splitlines())
+        lines, lines_before = set(after.splitlines()), set(before.splitlines())
+        is_same = lines == lines_before
+        how = "delete" if lines < lines_before else how  # as in a journal that is younger: it only tells why nodes run
     return None if is_same else how
 
 
