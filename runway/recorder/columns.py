@@ -137,10 +137,21 @@ class Column:
         self._start = end
         self._type = self._at_hand = None
 
+    def append(self, piece: Piece) -> None:
+        """Put a piece at the end."""
+        self.lay(len(self), [piece])
+
     def pieces(self) -> list[Piece]:
         """All rows."""
         self.seal()
         return self._pieces
+
+    def bytes_in_memory(self) -> int:
+        """What all rows come to, nearly: a file may hold a text once that a thousand rows have."""
+        pieces = [piece for piece in self.pieces() if piece.rows]
+        looked_at = [piece for piece in pieces[:: max(1, len(pieces) // 3)] if not piece.memory]
+        width = max((piece.load().nbytes / piece.rows for piece in looked_at), default=0.0)
+        return int(sum(max(piece.nbytes, 0 if piece.memory else width * piece.rows) for piece in pieces))
 
     def spill(self, file: SpillFile) -> None:
         """Move what is in memory to ``file``.

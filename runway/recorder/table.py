@@ -30,6 +30,8 @@ class SampleTable:
     """Bytes of Arrow data that pending values should come to when they are sealed."""
     SEAL_ROWS = 8192
     """The most rows that are pending."""
+    SHARE_BYTES = 32 << 20
+    """Bytes of a column that ``take`` puts in order at once."""
 
     def __init__(self) -> None:
         self.columns: dict[str, Column] = {}
@@ -153,26 +155,44 @@ class SampleTable:
         self.seal()
 
     def take(self, rows: Sequence[int] | np.ndarray) -> SampleTable:
-        """A table of the given rows, in the given order."""
+        """A table of the given rows, in the given order; each piece is read once, and memory is bounded.
+
+        What is read is dealt out by where it goes to; each share is then put in order by itself.
+        """
         import numpy as np
 
+        # A number of a row takes four bytes where that is enough: of millions of rows there are several such lists.
+        kind: Any = np.uint32 if self.rows < 1 << 32 > len(rows) else np.int64
+        wanted = np.asarray(rows).astype(kind)
+        goes_to = np.argsort(wanted, kind="stable").astype(kind)
+        source = wanted[goes_to]  # the rows as they lie
+        del wanted
         twin = SampleTable()
-        wanted = np.asarray(rows, dtype=np.int64)
-        order = np.argsort(wanted, kind="stable")
-        place = np.empty(len(wanted), dtype=np.int64)
-        place[order] = np.arange(len(wanted))
         for name, column in self.columns.items():
-            kind = column.type()
-            found, first = [], 0
-            for array in column.arrays(self.rows):  # one piece in memory at a time
-                low, high = np.searchsorted(wanted, [first, first + len(array)], sorter=order)
-                found.append(array.take(pa.array(wanted[order[low:high]] - first)))
-                first += len(array)
-            whole = pa.chunked_array(found, kind)
             made = twin.columns[name] = Column()
-            for start in range(0, len(wanted), 65536):
-                made.write(start, whole.take(pa.array(place[start : start + 65536])))
-            twin.seal()
+            count = min(1 + column.bytes_in_memory() // self.SHARE_BYTES, max(len(rows), 1))
+            size = -(-len(rows) // count) or 1  # rows of a share
+            shares = SampleTable()
+            shares.columns = {str(number): Column() for number in range(count)}
+            places: list[list[np.ndarray]] = [[] for _ in range(count)]
+            first = 0
+            for array in column.arrays(self.rows):
+                low, high = np.searchsorted(source, np.array([first, first + len(array)], dtype=kind))
+                share = (goes_to[low:high] // size).astype(np.uint16 if count < 1 << 16 else kind)
+                order = np.argsort(share, kind="stable")
+                taken = array.take(pa.array(source[low:high][order].astype(np.int64) - first))
+                ends = np.searchsorted(share[order], np.arange(count + 1, dtype=np.uint32))
+                for number in np.flatnonzero(np.diff(ends)):
+                    part = slice(ends[number], ends[number + 1])
+                    shares.columns[str(number)].append(Piece.of(taken[part]))
+                    places[number].append(goes_to[low:high][order[part]])
+                shares.seal()
+                first += len(array)
+            for index, place in enumerate(places):
+                if place:
+                    whole = shares.columns.pop(str(index)).whole(sum(map(len, place))).combine_chunks()
+                    made.append(Piece.of(whole.take(pa.array(np.argsort(np.concatenate(place))))))
+                    twin.seal()
         twin.rows = twin.position = len(rows)
         return twin
 
