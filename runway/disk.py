@@ -57,9 +57,11 @@ def expanded(path: str | Path) -> Path:
     """A path of a user's with the home folder for ``~``; with ``~NAME`` of nobody here it stays as it is.
 
     Raises:
-        ConfigError: a name in it is longer than file systems take.
+        ConfigError: a name in it is longer than file systems take, or has a NUL character.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise ConfigError("a path cannot hold a NUL character", where=repr(str(path)[:60]), hint="take it out")
     for name in path.parts:
         if len(name.encode(errors="replace")) > LONGEST_NAME:
             raise ConfigError(

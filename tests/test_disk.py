@@ -275,3 +275,5 @@ def test_a_home_of_nobody_is_a_name(tmp_path: Path) -> None:
     assert expanded(deep) == Path(deep)
     with pytest.raises(ConfigError, match="longer than 255 bytes"):
         expanded("é" * 128)
+    with pytest.raises(ConfigError, match="NUL"):
+        expanded("~a\0b")

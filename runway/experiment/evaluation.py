@@ -18,7 +18,6 @@ from runway.masking import hidden
 from runway.pipeline.graph import Graph
 from runway.pipeline.plan import lineage_of_code
 from runway.ranks import rank
-from runway.recorder.save_and_load import saved_in
 from runway.transforms.evaluation.display import bounds, show_slices
 
 if TYPE_CHECKING:
@@ -139,6 +138,8 @@ class Evaluation:
 
 def _format_of(folder: Path) -> str:
     """The format of a test's recorder: the original has written json."""
+    from runway.recorder.save_and_load import saved_in
+
     saved = saved_in(folder / TEST_RECORDER)
     return "json" if saved == ["eval_recorder (json)"] else "parquet"
 

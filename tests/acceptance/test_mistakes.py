@@ -29,7 +29,7 @@ TRAINING: dict[str, tuple[list[str], list[str]]] = {
     ),
     "executor": (
         ["executor.ExecutorClass=TextClasificationExecutor"],
-        ["'TextClasificationExecutor'", "where: executor.ExecutorClass", "did you mean 'TextClassificationExecutor'?"],
+        ["'TextClasificationExecutor'", "where: executor.ExecutorClass", "did you mean 'TextClassificationExecutor'"],
     ),
     "executor's setting": (
         ["executor.init_kwargs.label_smothing=0.1"],

@@ -147,10 +147,11 @@ def test_a_reset_that_fails_early_deletes_nothing(imdb: WarmProject, trained: st
 
 
 def test_a_module_that_does_not_import(imdb: WarmProject) -> None:
-    """Only what trains needs the executors; what is wrong in one is never passed over."""
+    """Only what trains needs the executors, and only a config that needs a broken one fails: with its error."""
     broken = imdb.write("src/executors/broken.py", "from transformers import NoSuchModel\n")
     try:
-        result = imdb.runway("train", CONFIG, "experiment_name=broken", check=False)
+        needs = ["experiment_name=broken", "executor.ExecutorClass=Broken"]
+        result = imdb.runway("train", CONFIG, *needs, check=False)
         assert result.returncode == 2
         assert "from transformers import NoSuchModel" in result.stderr
         assert "ImportError" in result.stderr

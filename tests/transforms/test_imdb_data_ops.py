@@ -21,10 +21,15 @@ def ops(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
     before = dict(transforms.levels[USER])
     monkeypatch.syspath_prepend(str(REPOSITORY / "src"))
+    forget_data_ops()  # a namespace package that another test's project has left
     import data_ops.imdb_data_ops
 
     yield data_ops.imdb_data_ops
     transforms.levels[USER] = before
+    forget_data_ops()
+
+
+def forget_data_ops() -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "data_ops"]:
         del sys.modules[name]
 
