@@ -6,11 +6,12 @@ import contextlib
 import functools
 import os
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from runway.errors import StoreError
-from runway.pipeline.store.objects import Objects, Read
+from runway.pipeline.store.objects import WRITING, Objects, Read
 
 
 class AnyUrl(Objects):
@@ -58,7 +59,13 @@ class AnyUrl(Objects):
     def _write(self, name: str, data: bytes) -> bytes:
         with self._at(name) as (files, path):
             files.makedirs(os.path.dirname(path), exist_ok=True)
-            files.pipe_file(path, data)
+            if "file" not in files.protocol:
+                files.pipe_file(path, data)
+                return data
+            scratch = f"{self._opened[1]}/{WRITING}{uuid.uuid4().hex}"  # written in place, others would see it torn
+            files.makedirs(os.path.dirname(scratch), exist_ok=True)
+            files.pipe_file(scratch, data)
+            os.replace(scratch, path)
         return data
 
     def names(self, folder: str = "") -> list[str]:

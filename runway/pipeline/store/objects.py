@@ -26,6 +26,8 @@ PIECE = 8 << 20
 """Bytes of a large file that go in one request."""
 AT_ONCE = 8
 """Requests at once, of pieces of a file or of small objects: what is held in memory is this many pieces."""
+WRITING = "writing/"
+"""Where an object is written that then gets its name at once, where a place has no other way; a kill may leave it."""
 
 
 class Read(NamedTuple):

@@ -36,7 +36,7 @@ from runway.pipeline.store.base import (
 )
 from runway.pipeline.store.claims import claimed
 from runway.pipeline.store.local import INDEX, LocalStore, parse_index
-from runway.pipeline.store.objects import AT_ONCE, PIECE, open_objects
+from runway.pipeline.store.objects import AT_ONCE, PIECE, WRITING, open_objects
 from runway.pipeline.store.payload import altered, missing, write_entry
 from runway.pipeline.store.records import seal, unseal
 
@@ -280,7 +280,7 @@ class RemoteStore(Store):
         """Delete at the URL what belongs to no entry, and what is left among the copies."""
         names = self.objects.names()
         left = self._leftovers(names)
-        left |= {name: [name] for name in names if name.startswith(("claims/", "clock/"))}
+        left |= {name: [name] for name in names if name.startswith(("claims/", "clock/", WRITING))}
         now = self.objects.now() if left else 0.0
         old = [group for group in left.values() if self._age(group, now) > older_than]
         if not dry_run:

@@ -105,6 +105,30 @@ def test_of_many_who_create_one_succeeds(bucket: str) -> None:
     assert sorted(made) == list(range(5))
 
 
+def test_an_object_in_a_folder_is_never_seen_half_written(tmp_path: Path) -> None:
+    place = open_objects(f"file://{tmp_path}/shared")
+    old, new = b"a" * 3_000_000, b"b" * 3_000_000
+    place.create("a/x", old)
+    done = threading.Event()
+
+    def write() -> None:
+        for _ in range(10):
+            place.replace("a/x", old, old)
+            place.replace("a/x", new, old)
+            place.replace("a/x", old, new)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = set()
+    while not done.is_set():
+        read = place.read("a/x")
+        seen.add(read.data if read else None)
+    writer.join(60)
+    assert seen <= {old, new}
+    assert place.names() == ["a/x"]
+
+
 # -- what is said
 
 
