@@ -63,6 +63,21 @@ class Metric(evaluate.Metric):
         """
         return self._summed(**self._given(predictions, references), **kwargs)
 
+    def intervals(self, *, predictions: Any, references: Any = None, **kwargs: Any) -> dict[str, dict[str, Any]]:
+        """The 95% intervals of the scores that ``summed`` gives, as ``EvalRecorder.log_stats_dict`` takes them.
+
+        Args:
+            predictions: as ``compute`` takes them.
+            references: likewise.
+            **kwargs: likewise.
+
+        Returns:
+            By the score's name ``{low, high, n, method}``; a score is missing where it has none, as of one sample.
+        """
+        summed = self.summed(predictions=predictions, references=references, **kwargs)
+        found = {name: one.interval() for name, one in summed.items()}
+        return {name: one._asdict() for name, one in found.items() if one is not None}
+
     def _summed(self, *args: Any, **kwargs: Any) -> dict[str, Summed]:
         """What ``summed`` gives; it takes what ``_compute`` does."""
         return {}

@@ -116,6 +116,8 @@ class EvaluateBinaryClassification(BaseTransform):
         predictions = data.get_sample_logs_column(self.pred_field)
         references = data.get_sample_logs_column(self.ref_field)
         for name in ("accuracy", "precision", "recall", "f1"):
-            score = load_metric(name).compute(predictions=predictions, references=references)
-            data.log_stats_dict(score)
+            metric, columns = load_metric(name), {"predictions": predictions, "references": references}
+            # How sure a score is: asked of a test, not of each validation.
+            intervals = metric.intervals(**columns) if data.wants_intervals else None
+            data.log_stats_dict(metric.compute(**columns), intervals=intervals)
         return data

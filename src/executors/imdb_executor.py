@@ -65,10 +65,12 @@ class TextClassificationExecutor(BaseExecutor):
         x, y, mask = batch["input_ids"], batch["labels"], batch["attention_mask"]
         logits = self.model(input_ids=x, attention_mask=mask).logits.float()  # [B, 2]
         losses = F.cross_entropy(logits, y, reduction="none")  # [B]
-        y, class_ids = y.tolist(), logits.argmax(dim=-1).tolist()
+        probabilities, classes = logits.softmax(dim=-1).max(dim=-1)  # [B], [B]
+        y, class_ids = y.tolist(), classes.tolist()
         predictions = {
             "predicted_class_id": class_ids,
             "predicted_class_label": [self.id2label[i] for i in class_ids],
+            "probability": probabilities.tolist(),  # of the predicted class
             "ground_truth_class_id": y,
             "ground_truth_class_label": [self.id2label[i] for i in y],
             "loss": losses.tolist(),

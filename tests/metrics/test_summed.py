@@ -85,6 +85,17 @@ def test_columns_in_any_form_give_the_same():
     assert accuracy.compute() == wanted
 
 
+def test_intervals_of_a_metric() -> None:
+    f1 = runway.load_metric("f1")
+    columns = {"predictions": BINARY[0], "references": BINARY[1]}
+    found = f1.intervals(**columns)["f1"]
+    assert found["low"] < f1.compute(**columns)["f1"] < found["high"]
+    assert found["n"] == 200
+    assert found == f1.summed(**columns)["f1"].interval()._asdict()
+    assert f1.intervals(predictions=[], references=[]) == {}  # undefined
+    assert f1.intervals(**columns, sample_weight=LOSSES) == {}  # no function of sums
+
+
 @pytest.mark.parametrize(
     ("name", "predictions", "references", "told"),
     [

@@ -80,6 +80,11 @@ def test_evaluation(ops: ModuleType, tmp_path: Path) -> None:
     assert stats["precision"] == pytest.approx(2 / 3)
     assert stats["recall"] == 1.0
     assert stats["f1"] == pytest.approx(0.8)
+    assert not recorder.get_intervals()  # of a validation none
+    recorder.wants_intervals = True
+    intervals = node(recorder).get_intervals()
+    assert set(intervals) == {"accuracy", "precision", "recall", "f1"}
+    assert intervals["accuracy"]["low"] < 0.75 < intervals["accuracy"]["high"]
 
 
 def test_it_is_short_and_imports_nothing_heavy() -> None:
