@@ -43,4 +43,7 @@ translation.experiment {
       decoder_ffn_dim: 512,
     },
   },
+
+  // Each metric also for short and long sentences: four parts of as many, by the words of the source.
+  eval+: { slices: [{ length: 'source' }] },
 }

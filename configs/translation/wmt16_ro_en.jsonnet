@@ -48,4 +48,7 @@ translation.experiment {
       optimizer_params+: { lr: if $.from_scratch then 5e-4 else 1e-4 },
     },
   },
+
+  // Each metric also for short and long sentences: four parts of as many, by the words of the source.
+  eval+: { slices: [{ length: 'source' }] },
 }

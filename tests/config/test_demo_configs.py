@@ -133,7 +133,10 @@ def assert_settings_fit(config: Config) -> None:
 
     transforms.names()
     known = transforms.levels[READY_MADE]
-    pipelines = [config.data_pipeline, *config.eval.values()]
+    pipelines = [
+        config.data_pipeline,
+        *(value for key, value in config.eval.items() if key.endswith("pipeline_config")),
+    ]
     nodes = [node for pipeline in pipelines for node in pipeline.transforms.values()]
     fitting = [
         inspect.signature(known[node.transform_name].setup).bind(None, **node.setup_kwargs)

@@ -34,6 +34,8 @@ def test_settings_fit_the_signatures(path: Path) -> None:
     assert_settings_fit(config)
     assert config.executor.ExecutorClass == "Seq2SeqExecutor"
     assert config.executor.init_kwargs.use_data_node in config.data_pipeline.transforms
+    assert config.eval.to_dict()["slices"] == [{"length": "source"}]
+    assert "test_eval_pipeline_config" in config.eval
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
