@@ -76,8 +76,7 @@ def test_the_walkthroughs_train_command_fits() -> None:
 def test_every_input_node_is_there_whatever_the_source(path: Path) -> None:
     for source in ("embedded", "hub"):
         config = load_config(path, [f"dataset.source={source}"] if "imdb" in str(path) else [])
-        pipelines = [config.data_pipeline, *config.get("eval", {}).values()]
-        for pipeline in pipelines:
+        for pipeline in pipelines_of(config):
             for name, settings in pipeline.transforms.items():
                 inputs = settings.get("input_node") or []
                 for given in [inputs] if isinstance(inputs, str) else inputs:
@@ -125,6 +124,12 @@ def test_the_full_config_takes_all_reviews() -> None:
     }
 
 
+def pipelines_of(config: Config) -> list[Config]:
+    """The data pipeline, and those of ``eval``, which has other settings, too."""
+    settings = config.get("eval", {}).items()
+    return [config.data_pipeline, *(value for key, value in settings if key.endswith("pipeline_config"))]
+
+
 def assert_settings_fit(config: Config) -> None:
     """Every ready-made transform of the config takes the settings that its node gives."""
     import inspect
@@ -133,11 +138,7 @@ def assert_settings_fit(config: Config) -> None:
 
     transforms.names()
     known = transforms.levels[READY_MADE]
-    pipelines = [
-        config.data_pipeline,
-        *(value for key, value in config.eval.items() if key.endswith("pipeline_config")),
-    ]
-    nodes = [node for pipeline in pipelines for node in pipeline.transforms.values()]
+    nodes = [node for pipeline in pipelines_of(config) for node in pipeline.transforms.values()]
     fitting = [
         inspect.signature(known[node.transform_name].setup).bind(None, **node.setup_kwargs)
         for node in nodes
